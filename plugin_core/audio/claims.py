@@ -32,7 +32,7 @@ _HEADS: Final = 64
 """More bytes than a line of PVF's header has."""
 _IRCAM: Final = (b"\x64\xa3\x01\0", b"\0\x01\xa3\x64", b"\x64\xa3\x02\0", b"\x64\xa3\x03\0", b"\0\x03\xa3\x64")
 _WTV: Final = bytes.fromhex("b7d800203749da11a64e0007e95ead8d")
-_MUSEPACK: Final = b"MPCK"
+MUSEPACK: Final = b"MPCK"
 _MUSEPACK_DELAY: Final = 481
 """Samples that its decoder gives before the first of the music."""
 _MUSEPACK_FRAME: Final = 1152
@@ -85,7 +85,7 @@ def read_musepack(path: Path, window: Window, size: int) -> tuple[int, int]:
     Raises:
         SourceError: it ends before its last packet, counts wrong, or several are joined.
     """
-    at, front, samples, most = len(_MUSEPACK), 0, 0, 0
+    at, front, samples, most = len(MUSEPACK), 0, 0, 0
     count = 1
     while at < size:
         key, (length, after) = window.take(at, 2), _read_number(window, at + 2)
@@ -99,7 +99,7 @@ def read_musepack(path: Path, window: Window, size: int) -> tuple[int, int]:
         most += count * (key == b"AP")
         at += length
         if key == b"SE":
-            if window.take(at + measure_tag(window.take(at, 32)), len(_MUSEPACK)) == _MUSEPACK:
+            if window.take(at + measure_tag(window.take(at, 32)), len(MUSEPACK)) == MUSEPACK:
                 raise joined(path)
             if most - count < front + samples <= most:
                 return front, samples

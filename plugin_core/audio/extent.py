@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.avi import read_avi
-from plugin_core.audio.claims import check_claim, read_musepack
+from plugin_core.audio.claims import MUSEPACK, check_claim, read_musepack
 from plugin_core.audio.envelope import find_end, measure_tag
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.movie import is_movie
@@ -35,7 +35,6 @@ _WAVPACK: Final = b"wvpk"
 _WAVPACK_HEAD: Final = 32
 _WAVPACK_FIRST: Final = 0x800
 """The flag of the first of the blocks that hold the channels of the same time."""
-_MUSEPACK: Final = b"MPCK"
 _TTA: Final = b"TTA1"
 _CAF: Final = b"caff"
 _CAF_FIRST: Final = 8
@@ -115,7 +114,7 @@ def check_extent(path: Path, descriptor: int, passage: FileReading | None = None
         return Extent(is_torn=ends_inside(window.take(max(0, end - _TAIL), min(end, _TAIL)), measure))
     elif head[4:8] in _MLP:
         return Extent(is_torn=_ends_inside_unit(window, find_end(path, descriptor)))
-    elif head.startswith(_MUSEPACK):
+    elif head.startswith(MUSEPACK):
         return Extent(is_whole=True, played=read_musepack(path, window, size))
     else:
         return Extent(parts=check_claim(path, window, find_end(path, descriptor), size))

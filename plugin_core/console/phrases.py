@@ -43,7 +43,7 @@ def clean(text: str) -> str:
 
     Cleaning twice changes nothing more.
     """
-    return _in_host_words(text if text.isprintable() else disarm(_BREAK.sub(" ", text)))
+    return _in_host_words(disarm(_BREAK.sub(" ", text)))
 
 
 def encodable(text: str) -> str:

@@ -83,7 +83,7 @@ class PathMap:
     def away_of(self, *paths: Path | None) -> Path | None:
         """Return the folder of one of some paths, or that of staging, if it is away; None if none is."""
         names = {STAGING, *(self._name_of(path) for path in paths if path is not None)}
-        return next((folder for name, folder in self.away().items() if name in names), None) if self._mounts else None
+        return next((self._folders[name] for name in self._mounts if name in names and self._is_away(name)), None)
 
     def encode(self, path: Path, *, is_asked: bool = False) -> str:
         """Return a path as it is stored.
