@@ -62,6 +62,14 @@ async def finish(work: asyncio.Future[T]) -> T:
     return work.result()
 
 
+async def outlast(work: asyncio.Future[Any]) -> None:
+    """Wait for the end of work whose owner is cancelled already, however often more; what the work says is moot."""
+    while not work.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([work])
+    _error_of(work)
+
+
 def start_in_thread(work: Callable[..., T], *arguments: Any, pool: Executor | None = None) -> asyncio.Future[T]:
     """Begin blocking work in a thread, one of ``pool`` where it is given; its owner awaits it, as with ``start``."""
     future = asyncio.get_running_loop().run_in_executor(pool, work, *arguments)
@@ -128,8 +136,6 @@ async def run_stoppable(work: Callable[[Stopper], T]) -> T:
         return await asyncio.shield(working)
     except asyncio.CancelledError:
         stopper.request()
-        # Nothing may write into staging any more once the caller goes on; what it was about to say is moot.
-        with contextlib.suppress(BaseException):
-            await asyncio.wait([working])
-            working.exception()
+        # Nothing may write into staging any more once the caller goes on.
+        await outlast(working)
         raise

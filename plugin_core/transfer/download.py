@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ import httpx
 
 from plugin_core.errors import ServiceError, SpoiltFileError, TransientError
 from plugin_core.files.errors import explain_write_error
-from plugin_core.tasks import start, start_in_thread
+from plugin_core.tasks import finish, outlast, start, start_in_thread
 from plugin_core.transfer.addresses import MOST_REDIRECTS, resolve
 from plugin_core.transfer.calls import Bytes, DigestError, MissingError
 from plugin_core.transfer.clients import STALL_SECONDS
@@ -90,13 +90,12 @@ class _Collector:
         self._writing = start(self._write(pieces, is_end))
 
     async def _settle(self) -> None:
-        """Wait for the disk; a task that is cancelled meanwhile ends only after it."""
-        writing = self._writing
-        if writing is None:
-            return
-        await asyncio.wait([writing])
-        self._writing = None
-        writing.result()
+        """Wait for the disk; a task that is cancelled meanwhile, however often, ends only after it."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await finish(writing)
+            # Who was cancelled meanwhile ends here, and begins no further write.
+            await asyncio.sleep(0)
 
 
 async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes]:
@@ -344,11 +343,8 @@ class Download:
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
-            while not done.done():
-                # Cancelled once more meanwhile, it would leave open what the thread is about to open.
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait([done])
-            done.exception()
+            # Otherwise it would leave open what the thread is about to open.
+            await outlast(done)
             raise
         except OSError as error:
             raise explain_write_error(self.part.path, error) from error

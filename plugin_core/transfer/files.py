@@ -6,13 +6,14 @@ import asyncio
 import os
 import stat
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from plugin_core.errors import SourceError
 from plugin_core.files.errors import explain_read_error
 from plugin_core.model import show_path
-from plugin_core.tasks import start_in_thread
+from plugin_core.tasks import finish, outlast, start_in_thread
 
 BLOCK: Final = 1 << 20
 SMALLEST: Final = 1 << 16
@@ -57,7 +58,7 @@ class FileReader:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
             # The thread goes on opening; nobody else would close the file.
-            await asyncio.wait([opening])
+            await outlast(opening)
             if opening.exception() is None:
                 await opening.result().close()
             raise
@@ -97,8 +98,8 @@ class FileReader:
         ahead, self._ahead = self._ahead, None
         try:
             if ahead is not None:
-                await asyncio.wait([ahead])
-                ahead.exception()
+                with suppress(OSError):
+                    await finish(ahead)
         finally:
             # Not in a thread: one that is cancelled before it begins would leave the file open.
             self._file.close()

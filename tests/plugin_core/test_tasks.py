@@ -101,7 +101,7 @@ def test_result_and_error_come_through() -> None:
 
 
 def test_cancelled_task_leaves_when_the_thread_has_stopped() -> None:
-    started, left = threading.Event(), threading.Event()
+    started, stopped, may_leave, left = (threading.Event() for _ in range(4))
 
     def work(stopper: Stopper) -> None:
         started.set()
@@ -109,6 +109,8 @@ def test_cancelled_task_leaves_when_the_thread_has_stopped() -> None:
             while True:
                 stopper.check()
         except StoppedError:
+            stopped.set()
+            may_leave.wait()
             left.set()
             raise
 
@@ -116,6 +118,13 @@ def test_cancelled_task_leaves_when_the_thread_has_stopped() -> None:
         task = asyncio.create_task(run_stoppable(work))
         await asyncio.to_thread(started.wait)
         task.cancel()
+        await asyncio.to_thread(stopped.wait)
+        # Once more, while the thread still writes: by Control-C, say, and then by the end of the loop.
+        task.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not task.done()
+        may_leave.set()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert left.is_set()

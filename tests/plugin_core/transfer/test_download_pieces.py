@@ -44,14 +44,39 @@ def test_a_disk_that_fills_during_a_download_leaves_no_unobserved_task(raw_lines
             download.cancel()
             for _ in range(10):
                 await asyncio.sleep(0)
-        assert download.done()
+        # Its owner closes the part at its end: what still writes would open it again, and leave it so.
+        assert not download.done()
         is_full.set()
-        for _ in range(3):
-            await asyncio.sleep(0)
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            await download
 
     asyncio.run(main())
     collect_garbage()
     assert raw_lines.take() == []
+
+
+def test_a_download_that_is_cancelled_twice_ends_after_its_last_write() -> None:
+    async def main() -> list[str]:
+        is_writing, may_end, said = asyncio.Event(), asyncio.Event(), list[str]()
+
+        async def write(_pieces: list[bytes], _is_end: bool) -> None:
+            is_writing.set()
+            await may_end.wait()
+            said.append("written")
+
+        download = asyncio.create_task(collect(httpx.Response(200, stream=Body()), write))
+        download.add_done_callback(lambda _: said.append("over"))
+        await is_writing.wait()
+        for _ in range(2):
+            download.cancel()
+            await asyncio.sleep(0)
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await download
+        return said
+
+    # The piece that had come by then is written, too.
+    assert asyncio.run(main()) == ["written", "written", "over"]
 
 
 def test_bytes_of_a_download_begun_anew_are_on_the_disk_before_they_have_their_name(
