@@ -53,9 +53,6 @@ if TYPE_CHECKING:
 
 
 _FULL_SCALE: Final = 2.0**31
-_PASS: Final = 1 << 14
-"""Frames that are gone through at once: they stay in the processor's own memory."""
-
 Lane = Literal["i", "f"]
 """How samples are hashed: as int32 of which 1.0 is 2^31, or as float64."""
 
@@ -89,12 +86,6 @@ class Pcm1:
         Raises:
             OffGridError: lane ``i`` does not hold them.
         """
-        # Integers are hashed as they are.
-        size = _PASS if block.dtype.kind == "f" else len(block)
-        for start in range(0, len(block), size or 1):
-            self._take(block[start : start + size])
-
-    def _take(self, block: Samples) -> None:
         self.frames += len(block)
         if 1 in self._hashes and (block[:, 1:] != block[:, :1]).any():
             del self._hashes[1]

@@ -1,7 +1,7 @@
 """What it costs to tell what a song sounds like: ``python -m tests.benchmarks.recordings [SECONDS]``.
 
 Exact formats: what the digest adds to a decode that happens anyway, in processor time and in time that passes; for
-240 s of floats 0.11 s (WAV) and 0.10 s (WavPack), of which SHA-256 over the doubles they are hashed as takes 0.09 s.
+240 s of floats 0.10 s (WAV) and 0.11 s (WavPack), of which SHA-256 over the doubles they are hashed as takes 0.09 s.
 Coded ones: the digest of the packets against reading and hashing the file's bytes. Processor time, programs that were
 started included; the least of some rounds.
 
