@@ -1,21 +1,41 @@
-"""What plugins offer: separators, taggers, stagers and session formats by name, asked for once."""
+"""What plugins offer: separators, taggers, stagers and session formats by name, asked for once; and ``auto``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
-from plugin_core.errors import UsageError, suggest
-from plugin_core.model import Operation, Tagging
+import msgspec
+
+from plugin_core.abilities import MayBeChosen
+from plugin_core.errors import SourceError, StembridgeError, UsageError, suggest
+from plugin_core.model import Model, Operation, Plan, Separation, Source, Tagging
 from plugin_core.plugins import Plugins
+from plugin_core.protocols import Provider, Separator, Stager, Tagger
 from plugin_core.settings import Settings
 
 if TYPE_CHECKING:
-    from plugin_core.protocols import Provider, Separator, Stager, Tagger
     from plugin_core.sessions.arrangement import SessionFormat
 
 T = TypeVar("T")
+
+AUTO: Final = "auto"
+ANY_SONG: Final = Source(
+    path=Path("song.flac"),
+    device=0,
+    inode=0,
+    size=0,
+    mtime_ns=0,
+    content="",
+    duration=60.0,
+    frames=60 * 44_100,
+    channels=2,
+    sample_rate=44_100,
+    encoding="pcm_16",
+)
+"""What is planned to see which engine is taken."""
 
 
 class Registry:
@@ -33,20 +53,14 @@ class Registry:
 
     @cached_property
     def separators(self) -> Mapping[str, Separator]:
-        from plugin_core.protocols import Separator
-
         return self._collect("register_separators", Separator)
 
     @cached_property
     def taggers(self) -> Mapping[str, Tagger]:
-        from plugin_core.protocols import Tagger
-
         return self._collect("register_taggers", Tagger)
 
     @cached_property
     def stagers(self) -> Mapping[str, Stager]:
-        from plugin_core.protocols import Stager
-
         return self._collect("register_stagers", Stager)
 
     @cached_property
@@ -79,9 +93,7 @@ class Registry:
             UsageError: no plugin registers this name.
             StembridgeError: the plugin of this name failed; its own words.
         """
-        if name == "auto" and name not in self.separators:
-            from plugin_core.automatic import BestSeparator
-
+        if name == AUTO and name not in self.separators:
             return BestSeparator(lambda: self.separators)
         return self._named("separator", name, self.separators)
 
@@ -141,3 +153,68 @@ class Registry:
         verb = "is only" if len(found) == 1 else "are"
         hint = suggest(name, found, f"there {verb} {', '.join(sorted(found))}")
         raise UsageError(f"no {what} {name!r}", remedy=hint)
+
+
+class BestSeparator:
+    """Stands for the engines on this machine until a plan says which of them does the work.
+
+    Args:
+        separators: returns all there are, by name.
+    """
+
+    name = AUTO
+    title = "The best engine on this machine that gives the wanted stems"
+    remote = False
+
+    def __init__(self, separators: Callable[[], Mapping[str, Separator]]) -> None:
+        self._separators = separators
+
+    @property
+    def engines(self) -> list[Separator]:
+        """The engines that may be chosen, the best first."""
+        found = [each for each in self._separators().values() if isinstance(each, MayBeChosen) and not each.remote]
+        return sorted(found, key=lambda each: -getattr(each, "preference", 0.0))
+
+    def account(self) -> str:
+        """Name no account: plans are of the engine that does the work."""
+        return AUTO
+
+    async def slots(self) -> int:
+        return 1
+
+    async def models(self) -> Sequence[Model]:
+        """Return the one that a wish for no stems in particular would get, and how fast it was on this machine.
+
+        Raises:
+            UsageError: no engine is ready.
+        """
+        wish = (await self.plan(ANY_SONG, Separation(provider=AUTO))).operation
+        engine = self._separators()[wish.provider]
+        assert isinstance(wish, Separation)
+        speed = engine.speed(wish.model) if isinstance(engine, MayBeChosen) else None
+        told = f", {speed:.1f} x as fast as songs play on this machine" if speed else ""
+        return [
+            msgspec.structs.replace(model, summary=f"what auto takes of {engine.name}{told}")
+            for model in await engine.models()
+            if model.id == wish.model
+        ]
+
+    async def plan(self, source: Source, wish: Separation) -> Plan:
+        """Return the plan of the best engine that has one; it is of that engine.
+
+        Raises:
+            UsageError: none gives what is wanted; the last one's reason.
+        """
+        refused: StembridgeError = UsageError("no engine on this machine may be chosen", remedy="stembridge plugins")
+        for engine in self.engines:
+            try:
+                return await engine.plan(source, msgspec.structs.replace(wish, provider=engine.name))
+            except (UsageError, SourceError) as error:
+                refused = error
+        raise refused
+
+    async def _nobody(self, *_: Any, **__: Any) -> NoReturn:
+        """Do nothing: jobs are of the engine that the plan names."""
+        raise UsageError("'auto' is no separator of its own", remedy="plan first: the plan names the engine")
+
+    submit = find = poll = fetch = cancel = release = _nobody

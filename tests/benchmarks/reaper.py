@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from stembridge_reaper.install.actions import Launcher
+from stembridge_reaper.install.python_library import Trial
 from stembridge_reaper.install.setup import install
-from stembridge_reaper.install.trial import Trial
 
 from plugin_core.settings import Settings
 from tests.audio_files import write_song

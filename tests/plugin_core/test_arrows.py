@@ -66,8 +66,8 @@ MAY_IMPORT = {
     "providers": f"audio callbacks files service stagers stem_names stores tasks transfer worker {NOUNS}",
     "commands": f"console hookspecs session stores files {NOUNS}",
     "console": f"audio plugins presets purchases session stem_names tags transfer {NOUNS}",
-    "cli": f"_version audio automatic callbacks console demo files hook_guard jobs operations plugins presets purchases"
-    f" run session stem_names stems stores tasks web_server {NOUNS}",
+    "cli": f"_version audio callbacks console demo files hook_guard jobs operations plugins presets purchases"
+    f" registry run session stem_names stems stores tasks web_server {NOUNS}",
     "wishes": "",
     "errors": "",
     "json_codec": "",
@@ -83,8 +83,7 @@ MAY_IMPORT = {
     "hookspecs": "model protocols sessions settings",
     "hook_guard": "",
     "plugins": "errors hook_guard hookspecs",
-    "automatic": "abilities errors model protocols",
-    "registry": "automatic errors model plugins protocols sessions settings wishes",
+    "registry": "abilities errors model plugins protocols sessions settings wishes",
     "presets": "errors manifests model settings stem_names tags wishes",
     "stores": "errors files jobs purchases settings transfer",
     "workshop": "errors jobs model operations plugins purchases registry settings stores tasks",

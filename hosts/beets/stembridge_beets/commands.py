@@ -15,8 +15,7 @@ from stembridge_beets.host import CORE_WORDS, trouble_told
 if TYPE_CHECKING:
     from beets.library import Library
 
-    from stembridge_beets.host import Host
-    from stembridge_beets.options import MoodsOptions, OwnOptions, StemsOptions
+    from stembridge_beets.host import Host, MoodsOptions, OwnOptions, StemsOptions
 
 
 def make_commands(plugin: Host) -> Sequence[Subcommand]:

@@ -6,10 +6,10 @@ import functools
 import os
 from typing import TYPE_CHECKING, Any, Final
 
+import confuse
 import yaml
 from beets.dbcore import types
 from beets.library import Item
-from confuse import ConfigError
 
 from stembridge_beets.fields import FIELD_OF
 from stembridge_beets.host import UserError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from confuse import Subview
 
     from plugin_core.settings import Settings
+    from stembridge_beets.host import Host
 
 MANIFEST: Final = "hosts/beets/config.yaml"
 AUTO: Final = {"no": (), "moods": ("moods",), "stems": ("stems",), "yes": ("moods", "stems")}
@@ -95,6 +96,21 @@ def read_count(config: Subview, key: str) -> int:
     raise UserError(f"stembridge.{key} is {count} (allowed: from {least} to {most})")
 
 
+def read_flag(plugin: Host, key: str, option: bool | None) -> bool:
+    """Return what an option says, or else our section of the configuration."""
+    if option is not None:
+        return option
+    # YAML reads a bare yes as a truth value, also where it is a key.
+    bare = plugin.config[True] if key == "yes" else None
+    return bool((bare if bare is not None and bare.exists() else plugin.config[key]).get(bool))
+
+
+def read_write(plugin: Host, option: bool | None) -> bool | None:
+    """Return whether tags are written; None for what ``import.write`` says."""
+    said: bool | None = plugin.config["write"].get(confuse.Optional(bool))
+    return said if option is None else option
+
+
 def rename_fields(config: Subview) -> None:
     """Give labels the fields that our section names; nothing is renamed where one of them is wrong.
 
@@ -121,7 +137,7 @@ def warn_of_typos(config: Subview, log: BeetsLogger) -> None:
         try:
             # YAML reads a bare yes as a truth value, also where it is a key.
             unknown = [key for key in map(str, section.keys()) if key not in (*known, "True")]
-        except ConfigError:
+        except confuse.ConfigError:
             # Of the wrong kind: told by the command that needs it.
             continue
         for key in unknown:

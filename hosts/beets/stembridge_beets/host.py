@@ -1,4 +1,4 @@
-"""What the helpers need of beets and of the plugin: its error of one line, and as much of the plugin as they know."""
+"""What the helpers need of beets and of the plugin: its error of one line, the plugin as they know it, its options."""
 
 from __future__ import annotations
 
@@ -109,3 +109,36 @@ class Host(Protocol):
 
     def bring_stems(self, item: Item, source: bytes, destination: bytes, how: str) -> None:
         """Let jobs and stems follow a song, unless stems are to stay; whoever calls stores the item."""
+
+
+class OwnOptions(Protocol):
+    """What every command is told; None for what the configuration says."""
+
+    pretend: bool
+    quiet: bool | None
+    yes: bool | None
+
+
+class RunOptions(OwnOptions, Protocol):
+    """What both commands are told that work on songs."""
+
+    force: bool | None
+    album: bool
+    threads: int | None
+
+
+class StemsOptions(RunOptions, Protocol):
+    """What ``beet stems`` is told."""
+
+    preset: str | None
+    provider: str | None
+    model: str | None
+    check: bool
+
+
+class MoodsOptions(RunOptions, Protocol):
+    """What ``beet moods`` is told."""
+
+    write: bool | None
+    dimensions: str | None
+    undo: bool

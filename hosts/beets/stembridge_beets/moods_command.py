@@ -22,8 +22,7 @@ from plugin_core.console.phrases import plural
 from plugin_core.model import Job, Label, Tagging, show_path
 from plugin_core.session import Session
 from plugin_core.wishes import TAGS
-from stembridge_beets import todo
-from stembridge_beets.configuration import core_settings, rename_fields
+from stembridge_beets.configuration import core_settings, read_flag, read_write, rename_fields
 from stembridge_beets.fields import FIELD_OF, LISTS, is_list
 from stembridge_beets.host import UserError, trouble_told
 from stembridge_beets.labels import (
@@ -35,16 +34,14 @@ from stembridge_beets.labels import (
     take_back,
     tidy,
 )
-from stembridge_beets.options import read_flag, read_words, read_write, select_items
-from stembridge_beets.run import LibraryRun, end, fail
-from stembridge_beets.tasks import Task, make_task, name_item, path_of
+from stembridge_beets.run import LibraryRun, end, fail, read_words, select_items
+from stembridge_beets.tasks import Task, make_task, name_item, path_of, unmark
 
 if TYPE_CHECKING:
     from beets.library import Library
     from confuse import Subview
 
-    from stembridge_beets.host import Host
-    from stembridge_beets.options import MoodsOptions
+    from stembridge_beets.host import Host, MoodsOptions
 
 
 LASTGENRE: Final = "lastgenre"
@@ -196,7 +193,7 @@ class Labels:
             ui.show_model_changes(item, fields=FIELD_OF.values())
         if not sync(item, read_write(self._plugin, task.write)):
             raise UserError("the labels stand in the library, not in the file")
-        todo.unmark(item, self.name)
+        unmark(item, self.name)
         item.store()
         put_album_genres(item)
         return _describe(item, left)

@@ -19,22 +19,20 @@ from plugin_core.console.phrases import plural
 from plugin_core.model import Job, JobState, Operation, Separation, Tagging, show_path, to_json
 from plugin_core.run import stands
 from plugin_core.session import Session
-from stembridge_beets import moods_command, stems_command, todo
-from stembridge_beets.configuration import OWN_WORDS, core_settings, overlay, read_auto, read_count, services
+from stembridge_beets import moods_command, stems_command
+from stembridge_beets.configuration import OWN_WORDS, core_settings, overlay, read_auto, read_count, read_flag, services
 from stembridge_beets.consistency import find_job, is_replaced
 from stembridge_beets.host import CORE_WORDS, UserError, trouble_told
 from stembridge_beets.labels import is_labelled
 from stembridge_beets.moves import MovedSong, find_left, find_unclaimed
-from stembridge_beets.options import read_flag
 from stembridge_beets.places import Claims, StemsPlace, read_place, write_place
 from stembridge_beets.run import LibraryRun, Manners, WorkKind, end
-from stembridge_beets.tasks import Task, make_task, name_item, path_of
+from stembridge_beets.tasks import TODO_FIELDS, Task, Todo, find_marked, make_task, name_item, path_of, unmark
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
 
-    from stembridge_beets.host import Host
-    from stembridge_beets.options import OwnOptions
+    from stembridge_beets.host import Host, OwnOptions
 
 
 _WRONG: Final = (UserError, ConfigError)
@@ -45,7 +43,7 @@ def finish(
     plugin: Host,
     lib: Library,
     kind: str,
-    marked: Sequence[tuple[Item, todo.Todo]],
+    marked: Sequence[tuple[Item, Todo]],
     *,
     is_quiet: bool,
     is_pretended: bool = False,
@@ -81,7 +79,7 @@ def _leave(plugin: Host, run: LibraryRun, count: int, error: Exception) -> None:
 
 
 def _make_marked_tasks(
-    plugin: Host, kind: str, marked: Sequence[tuple[Item, todo.Todo]], *, is_pretended: bool
+    plugin: Host, kind: str, marked: Sequence[tuple[Item, Todo]], *, is_pretended: bool
 ) -> list[Task]:
     usual: Operation | None = None
     tasks = []
@@ -92,7 +90,7 @@ def _make_marked_tasks(
             operation = usual
         if one.operation is None and is_done(item, operation):
             if not is_pretended:
-                todo.unmark(item, kind)
+                unmark(item, kind)
                 item.store()
             continue
         tasks.append(make_task(item, operation, force=one.force, write=one.write, job=one.job))
@@ -114,11 +112,11 @@ def is_done(item: Item, operation: Operation) -> bool:
 def mark_imported(plugin: Host, items: Iterable[Item]) -> list[int]:
     """Note on imported songs what is to be done, in the import's own thread; return their ids."""
     kinds = read_auto(plugin.config)
-    note = to_json(todo.Todo()).decode()
+    note = to_json(Todo()).decode()
     ids = []
     for item in items:
         for kind in kinds:
-            item[todo.FIELDS[kind]] = note
+            item[TODO_FIELDS[kind]] = note
         item.store()
         if item.id is not None:
             ids.append(item.id)
@@ -132,7 +130,7 @@ def finish_import(plugin: Host, lib: Library, ids: Sequence[int]) -> None:
         with trouble_told():
             is_quiet = read_flag(plugin, "quiet", None)
             for kind in read_auto(plugin.config):
-                marked = [(item, one) for item, one in todo.find_marked(lib, kind) if item.id in wanted]
+                marked = [(item, one) for item, one in find_marked(lib, kind) if item.id in wanted]
                 run = finish(plugin, lib, kind, marked, is_quiet=is_quiet)
                 if run.left:
                     plugin.log.error("{}: {} unfinished, go on with: beet stembridge resume", kind, run.left)
@@ -200,7 +198,7 @@ def run_core(plugin: Host, word: str, args: Sequence[str]) -> None:
 
 def show(lib: Library, query: Sequence[str] = ()) -> None:
     """List the songs with work left."""
-    found = [(kind, item) for kind in todo.FIELDS for item, _ in todo.find_marked(lib, kind, query)]
+    found = [(kind, item) for kind in TODO_FIELDS for item, _ in find_marked(lib, kind, query)]
     for kind, item in found:
         ui.print_(f"{kind}: {name_item(item)}")
     if not found:
@@ -215,8 +213,8 @@ def resume(plugin: Host, lib: Library, query: Sequence[str], *, is_pretended: bo
     """
     runs: list[LibraryRun] = []
     is_any = False
-    for kind in todo.FIELDS:
-        marked = todo.find_marked(lib, kind, query)
+    for kind in TODO_FIELDS:
+        marked = find_marked(lib, kind, query)
         runs.append(finish(plugin, lib, kind, marked, is_quiet=is_quiet, is_pretended=is_pretended))
         is_any |= bool(is_pretended and marked)
         if runs[-1].is_interrupted:
@@ -234,7 +232,7 @@ def retry(plugin: Host, lib: Library, query: Sequence[str], words: Manners) -> N
     """
     jobs = _read_ended(plugin)
     runs: list[LibraryRun] = []
-    for name in todo.FIELDS:
+    for name in TODO_FIELDS:
         run = LibraryRun(plugin, lib, make_kind(plugin, name, is_quiet=words.quiet), words)
         run.do(list(_make_tasks(lib, query, name, jobs)))
         runs.append(run)
@@ -292,7 +290,7 @@ def adopt(plugin: Host, lib: Library, query: Sequence[str], *, is_pretended: boo
             if not is_quiet:
                 ui.print_(f"{name_item(item)}: {told}")
             if not is_pretended:
-                todo.unmark(item, "stems")
+                unmark(item, "stems")
                 item.store()
     if not is_quiet:
         known = f"{plural(found, 'song')} with stems the library {'does' if is_pretended else 'did'} not know of"

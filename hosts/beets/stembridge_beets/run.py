@@ -16,17 +16,16 @@ from plugin_core.console.display import Troubles
 from plugin_core.console.phrases import clean, describe_offer, describe_price, describe_problem, describe_wait, plural
 from plugin_core.model import Job, JobState
 from plugin_core.run import Ready, is_refused
-from stembridge_beets import todo
-from stembridge_beets.configuration import core_settings, read_count
+from stembridge_beets.configuration import core_settings, read_count, read_flag
 from stembridge_beets.core_thread import CoreThread
 from stembridge_beets.host import UserError, in_beets_words, trouble_told
-from stembridge_beets.tasks import Added, Changed, Event, Refused, Task, path_of
+from stembridge_beets.tasks import Added, Changed, Event, Refused, Task, Todo, mark, path_of, read_todo, unmark
 from stembridge_beets.terminal import ProgressLine, stop_on_signals
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
 
-    from stembridge_beets.host import Host
+    from stembridge_beets.host import Host, RunOptions
 
 
 class Manners(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +35,36 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
     quiet: bool = False
     yes: bool = False
     threads: int = 0
+
+
+def select_items(lib: Library, args: Sequence[str], *, is_album: bool) -> list[Item]:
+    """Return the songs that match a query, each once.
+
+    Raises:
+        UserError: nothing matches.
+    """
+    query = list(args)
+    found = [item for album in lib.albums(query) for item in album.items()] if is_album else list(lib.items(query))
+    if not found:
+        raise UserError(f"no {'album' if is_album else 'track'} matches {' '.join(query) or 'in this library'}")
+    return list({item.id: item for item in found}.values())
+
+
+def read_words(plugin: Host, opts: RunOptions) -> Manners:
+    """Return how a command is to work.
+
+    Raises:
+        UserError: a number of threads that is none.
+    """
+    threads = read_count(plugin.config, "threads") if opts.threads is None else opts.threads
+    if opts.threads is not None and threads < 1:
+        raise UserError(f"{threads} threads do nothing; leave -t out for as many as the service allows")
+    return Manners(
+        pretend=opts.pretend,
+        quiet=read_flag(plugin, "quiet", opts.quiet),
+        yes=read_flag(plugin, "yes", opts.yes),
+        threads=threads,
+    )
 
 
 class WorkKind(Protocol):
@@ -196,13 +225,13 @@ class LibraryRun:
         for one in ready:
             item = self._lib.get_item(one.want.item_id)
             if item is not None:
-                if todo.read(item, self.kind.name) is not None:
+                if read_todo(item, self.kind.name) is not None:
                     self._noted.add(one.want.item_id)
                 marked.append((item, self._todo(one.want, one.want.job)))
-        todo.mark(marked, self._lib, self.kind.name)
+        mark(marked, self._lib, self.kind.name)
 
-    def _todo(self, task: Task, job: str) -> todo.Todo:
-        return todo.Todo(operation=task.operation, force=task.force, write=task.write, job=job)
+    def _todo(self, task: Task, job: str) -> Todo:
+        return Todo(operation=task.operation, force=task.force, write=task.write, job=job)
 
     def _take(self, event: Event) -> None:
         match event:
@@ -219,7 +248,7 @@ class LibraryRun:
         """Remember the job: found by it, it is not bought again when it was forced, or when its file has changed."""
         item = self._lib.get_item(task.item_id)
         if item is not None:
-            todo.mark([(item, self._todo(task, job.id))], self._lib, self.kind.name)
+            mark([(item, self._todo(task, job.id))], self._lib, self.kind.name)
 
     def _change(self, changed: Changed) -> None:
         task, job = changed.task, changed.job
@@ -272,7 +301,7 @@ class LibraryRun:
     def _refuse(self, refused: Refused) -> None:
         task, error = refused.task, refused.error
         item = self._lib.get_item(task.item_id)
-        if error.retryable and item is not None and todo.read(item, self.kind.name) is not None:
+        if error.retryable and item is not None and read_todo(item, self.kind.name) is not None:
             self._leave(task, str(error))
             return
         # A job may have been paid for by now; its song may be on a disk that is not there today.
@@ -288,8 +317,8 @@ class LibraryRun:
         self.failed += 1
         self._say(self._plugin.log.error, task, text, later="resume" if keep else "retry")
         item = None if keep or self._words.pretend else self._lib.get_item(task.item_id)
-        if item is not None and todo.read(item, self.kind.name) is not None:
-            todo.unmark(item, self.kind.name)
+        if item is not None and read_todo(item, self.kind.name) is not None:
+            unmark(item, self.kind.name)
             item.store()
 
     def _say(self, write: Callable[..., None], task: Task, text: str, later: str = "resume") -> None:

@@ -13,20 +13,18 @@ from plugin_core.model import Job, Operation, Separation, show_path
 from plugin_core.presets import find_preset
 from plugin_core.session import Session
 from plugin_core.wishes import SEPARATE
-from stembridge_beets import consistency, todo
-from stembridge_beets.configuration import core_settings
+from stembridge_beets import consistency
+from stembridge_beets.configuration import core_settings, read_flag
 from stembridge_beets.host import UserError, trouble_told
-from stembridge_beets.options import read_flag, read_words, select_items
 from stembridge_beets.places import StemsPlace, common_folder, read_place, write_place
-from stembridge_beets.run import LibraryRun, end
-from stembridge_beets.tasks import Task, make_task, name_item, path_of
+from stembridge_beets.run import LibraryRun, end, read_words, select_items
+from stembridge_beets.tasks import Task, make_task, name_item, path_of, unmark
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
 
     from plugin_core.settings import Settings
-    from stembridge_beets.host import Host
-    from stembridge_beets.options import StemsOptions
+    from stembridge_beets.host import Host, StemsOptions
 
 
 class Stems:
@@ -51,7 +49,7 @@ class Stems:
         if job.source.path != path_of(item):
             how = "copy" if os.path.lexists(job.source.path) else "move"
             self._plugin.bring_stems(item, os.fsencode(job.source.path), item.path, how)
-        todo.unmark(item, self.name)
+        unmark(item, self.name)
         item.store()
         return told
 

@@ -48,8 +48,8 @@ def command(context: Context, port: int, no_browser: bool) -> int:
 async def _serve(session: Session, port: int, *, opens: bool) -> int:
     """Serve the page until a signal; return how many jobs of its own are not finished."""
     try:
+        from stembridge_ui.door import open_socket, serve
         from stembridge_ui.page import Page
-        from stembridge_ui.server import open_socket, serve
     except ImportError as error:
         raise SettingsError("the page needs starlette and uvicorn, which are not installed", remedy=INSTALL) from error
     work, stop = JobSet(), asyncio.Event()

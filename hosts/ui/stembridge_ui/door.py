@@ -1,4 +1,4 @@
-"""Who may come in: what every request must show before anything of ours looks at it, and what every answer says.
+"""Who may come in: how many at a time, and what a request must show before anything of ours looks at it.
 
 The page is reached from this machine alone, and a browser on this machine runs the pages of strangers too. So each
 request must name our own address as its host (a stranger's name that was made to lead here does not), come from our own
@@ -7,14 +7,18 @@ page, and show the cookie that the link on the terminal was exchanged for.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qs
 
 from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from plugin_core.web_server import MortalConnection, answer, bind
 
 LARGEST_CALL: Final = 64 * 1024
 """Bytes that a call to the page may have; a song that is dropped has its own limit."""
@@ -139,3 +143,67 @@ def _bounded(receive: Receive, limit: int) -> Receive:
 def _say(status: int, text: str) -> Response:
     # What of a refused body was not read must not pass for the next request.
     return Response(f"{text}\n", status, {"connection": "close"}, "text/plain; charset=utf-8")
+
+
+HOST: Final = "127.0.0.1"
+STRANGERS: Final = 32
+"""Connections that have not come in yet; the oldest makes room for one more."""
+GUESTS: Final = 64
+"""Connections that have; beyond that the one that came in first is closed."""
+SILENCE: Final = 10.0
+"""Seconds in which a connection must ask for something whole."""
+
+
+def open_socket(port: int) -> socket.socket:
+    """Take a port on loopback; 0 for any.
+
+    Raises:
+        UsageError: it is taken.
+    """
+    return bind(HOST, port, backlog=STRANGERS, option="--port")
+
+
+async def serve(page: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Answer until ``stop`` is set."""
+    await answer(page, listener, stop, _crowd(), keep_alive=30, grace=1)
+
+
+def _crowd() -> type[MortalConnection]:
+    strangers: dict[MortalConnection, None] = {}
+    guests: dict[MortalConnection, None] = {}
+
+    class Visitor(MortalConnection):
+        """One of at most so many, which lives on once it has asked for something whole.
+
+        What asks without the cookie is answered and closed at once, so that whoever has asked and stays has shown it.
+        """
+
+        lifetime = SILENCE
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            _admit(self, strangers, STRANGERS)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.scope is not None and not self.transport.is_closing():
+                self.end.cancel()
+                strangers.pop(self, None)
+                # Whoever asked last is closed last.
+                guests.pop(self, None)
+                _admit(self, guests, GUESTS)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            strangers.pop(self, None)
+            guests.pop(self, None)
+            super().connection_lost(exc)
+
+    return Visitor
+
+
+def _admit(one: MortalConnection, crowd: dict[MortalConnection, None], most: int) -> None:
+    crowd[one] = None
+    while len(crowd) > most:
+        oldest = next(iter(crowd))
+        del crowd[oldest]
+        oldest.transport.abort()

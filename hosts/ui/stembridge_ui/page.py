@@ -25,10 +25,8 @@ from stembridge_ui.door import LARGEST_CALL, Door, TooLargeError
 from stembridge_ui.folders import HotFolders
 from stembridge_ui.jobs import Board, Json, read_wish
 from stembridge_ui.labels import LabelRoutes
-from stembridge_ui.lanes import ChangedError, Lanes, lanes_of
-from stembridge_ui.mixdown import Fader, require_heard, write_mix
-from stembridge_ui.orders import LARGEST_SONG, Counter
-from stembridge_ui.purchases import Till
+from stembridge_ui.lanes import ChangedError, Fader, Lanes, lanes_of, require_heard, write_mix
+from stembridge_ui.orders import LARGEST_SONG, Counter, Till
 
 KINDS: Final = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _log = logging.getLogger(__name__)

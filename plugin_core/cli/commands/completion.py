@@ -15,7 +15,6 @@ import msgspec
 
 from plugin_core.abilities import HasAccount, HasLogin
 from plugin_core.audio.formats import FORMAT_NAMES
-from plugin_core.automatic import AUTO
 from plugin_core.cli import completion
 from plugin_core.cli.completion import FILE, FOLDER, JOB, LIST, MODEL, PRESET, PURCHASE, Kind, Tree
 from plugin_core.cli.settings import declared, replace_text
@@ -25,6 +24,7 @@ from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.files.errors import explain_write_error
 from plugin_core.model import Model
 from plugin_core.presets import load_presets
+from plugin_core.registry import AUTO
 from plugin_core.session import Session
 from plugin_core.settings import Secret, is_secret_name, words_of
 from plugin_core.stem_names import INSTRUMENTAL, sort_stems

@@ -16,7 +16,6 @@ import click
 import msgspec
 
 from plugin_core.abilities import HasDiagnostics
-from plugin_core.automatic import AUTO
 from plugin_core.cli.settings import find_problems, find_strangers
 from plugin_core.console.answers import Counts, show_findings
 from plugin_core.console.context import Context
@@ -29,6 +28,7 @@ from plugin_core.model import Finding, JobState, Progress, Separation, Verdict, 
 from plugin_core.operations.orders import Links
 from plugin_core.presets import load_presets
 from plugin_core.protocols import Order, Waiting
+from plugin_core.registry import AUTO
 from plugin_core.session import Session
 from plugin_core.stores import open_shelf
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from stembridge_reaper.install.actions import Launcher
+from stembridge_reaper.install.python_library import Trial
 from stembridge_reaper.install.setup import install
-from stembridge_reaper.install.trial import Trial
 
 from plugin_core.settings import Settings
 from tests import quick_start

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from stembridge_ui.door import HEADERS
-from stembridge_ui.server import GUESTS, STRANGERS
+from stembridge_ui.door import GUESTS, HEADERS, STRANGERS
 
 from tests.hosts.ui.browser import PATIENCE
 from tests.hosts.ui.conftest import Server, wait_until

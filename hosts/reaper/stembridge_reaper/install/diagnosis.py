@@ -24,10 +24,9 @@ from stembridge_reaper.install.actions import (
     package_files,
     wanted_actions,
 )
-from stembridge_reaper.install.python_library import Attempt
+from stembridge_reaper.install.python_library import NOT_TRIED, TRY_BY, Attempt, Trial, try_library
 from stembridge_reaper.install.reaper_ini import TextFile, is_reaper_running, scripts_folder
 from stembridge_reaper.install.setup import KEYMAP, SETTINGS
-from stembridge_reaper.install.trial import NOT_TRIED, TRY_BY, Trial, try_library
 from stembridge_reaper.reascripts.stembridge_scripts.runs import clean_environment
 from stembridge_reaper.runs import RUNS
 

@@ -25,7 +25,7 @@ from stembridge_reaper.install.actions import (
     unregister,
     wanted_actions,
 )
-from stembridge_reaper.install.python_library import Attempt, check_library, find_library
+from stembridge_reaper.install.python_library import NOT_TRIED, Attempt, Trial, check_library, find_library, try_library
 from stembridge_reaper.install.reaper_ini import (
     TextFile,
     backups_of,
@@ -34,7 +34,6 @@ from stembridge_reaper.install.reaper_ini import (
     scripts_folder,
     write_bytes,
 )
-from stembridge_reaper.install.trial import NOT_TRIED, Trial, try_library
 from stembridge_reaper.runs import RUNS
 
 RECORD_NAME = "installed.json"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from stembridge_reaper.install.diagnosis import examine
+from stembridge_reaper.install.python_library import Trial
 from stembridge_reaper.install.setup import install
-from stembridge_reaper.install.trial import Trial
 
 from plugin_core.cli.app import run
 from plugin_core.console.context import Context

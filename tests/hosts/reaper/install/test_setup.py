@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from stembridge_reaper.install.actions import Launcher, preset_actions
 from stembridge_reaper.install.diagnosis import examine
+from stembridge_reaper.install.python_library import Trial
 from stembridge_reaper.install.reaper_ini import backups_of, write_bytes
 from stembridge_reaper.install.setup import install, uninstall
-from stembridge_reaper.install.trial import Trial
 
 from plugin_core.errors import PlacementError, UsageError
 from plugin_core.presets import Preset, load_presets

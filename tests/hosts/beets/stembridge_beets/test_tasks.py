@@ -9,7 +9,8 @@ import pytest
 pytest.importorskip("beets")
 
 from beets.library import Library
-from stembridge_beets import own_command, todo
+from stembridge_beets import own_command
+from stembridge_beets.tasks import Todo, find_marked, mark
 
 from tests.hosts.beets.rows import add_rows, make_library, visits
 
@@ -35,9 +36,9 @@ def test_nothing_to_do_looks_at_no_song(
 
 def test_only_songs_with_work_left_are_looked_at(lib: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     items = list(lib.items("title:=7"))
-    todo.mark([(item, todo.Todo(job="x")) for item in items], lib, "stems")
+    mark([(item, Todo(job="x")) for item in items], lib, "stems")
     with visits(monkeypatch) as seen:
-        ((item, found),) = todo.find_marked(lib, "stems")
-        assert todo.find_marked(lib, "moods") == []
+        ((item, found),) = find_marked(lib, "stems")
+        assert find_marked(lib, "moods") == []
     assert (item.title, found.job) == ("7", "x")
     assert seen == [item.id]

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core import automatic
 from plugin_core.errors import UsageError
 from plugin_core.model import Model, Plan, Separation, Source
 from plugin_core.plugins import Plugins
 from plugin_core.protocols import Separator
-from plugin_core.registry import Registry
+from plugin_core.registry import ANY_SONG, BestSeparator, Registry
 from plugin_core.session import Session
 from plugin_core.settings import Settings
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes
@@ -50,7 +49,7 @@ GOOD, PLAIN = FakeEngine("good", 2.0, ("vocals",)), FakeEngine("plain", 1.0, ("v
 
 def plan(registry: Registry, *stems: str) -> Separation:
     wish = Separation(provider="auto", stems=stems)
-    found = asyncio.run(registry.separator("auto").plan(automatic.ANY_SONG, wish)).operation
+    found = asyncio.run(registry.separator("auto").plan(ANY_SONG, wish)).operation
     assert isinstance(found, Separation)
     return found
 
@@ -84,6 +83,6 @@ def test_a_plugin_of_that_name_is_itself(tmp_path: Path) -> None:
 
 def test_the_built_in_engines_are_chosen_by_a_session(tmp_path: Path) -> None:
     with Session(Settings(tmp_path, environ={})) as session:
-        names = [engine.name for engine in automatic.BestSeparator(lambda: session.registry.separators).engines]
+        names = [engine.name for engine in BestSeparator(lambda: session.registry.separators).engines]
         assert names == ["neural", "local"]
-        assert asyncio.run(session.plan(automatic.ANY_SONG, Separation(provider="auto"))).operation.provider == "local"
+        assert asyncio.run(session.plan(ANY_SONG, Separation(provider="auto"))).operation.provider == "local"
