@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from plugin_core.errors import TransientError
-from plugin_core.files.errors import named
+from plugin_core.files.disk import named
 from plugin_core.model import Part, Progress, RemoteFile, Source, show_path
 from plugin_core.protocols import TOLD, Order, Report
 from plugin_core.stem_names import canonical, title

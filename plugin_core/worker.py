@@ -21,7 +21,7 @@ import msgspec
 
 from plugin_core import errors
 from plugin_core.errors import ServiceError, StembridgeError, TransientError
-from plugin_core.files.errors import explain_write_error
+from plugin_core.files.disk import explain_write_error
 from plugin_core.model import from_json, to_json
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from plugin_core.audio.ffmpeg import INSTALL, Which, explain, find_encoder, quot
 from plugin_core.audio.formats import AudioFormat
 from plugin_core.audio.samples import Samples, count_overs, to_integers
 from plugin_core.errors import PlacementError, UsageError
-from plugin_core.files.errors import explain_write_error, find_write_error
+from plugin_core.files.disk import explain_write_error, find_write_error
 from plugin_core.model import show_path
 
 _AS_IT_IS: Final = ("-aac_pns", "0", "-aac_tns", "0")

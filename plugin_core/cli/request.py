@@ -22,7 +22,7 @@ from plugin_core.console.interrupt import NothingBegunError, plain_interrupt, st
 from plugin_core.console.options import RunChoices, Words, choose_operations, split_options
 from plugin_core.console.phrases import describe_question, has_price, plural
 from plugin_core.errors import StembridgeError, UsageError
-from plugin_core.files.errors import explain_write_error
+from plugin_core.files.disk import explain_write_error
 from plugin_core.model import Job, Operation, Separation
 from plugin_core.presets import Preset, find_preset
 from plugin_core.run import Asker, Ready, Reply, Run, Want

@@ -23,7 +23,7 @@ import msgspec
 
 from plugin_core.errors import ResultError, SettingsError, StembridgeError, TransientError, install_hint
 from plugin_core.files.checksum import Check, Record
-from plugin_core.files.errors import explain_read_error, explain_write_error
+from plugin_core.files.disk import explain_read_error, explain_write_error
 from plugin_core.settings import Secret
 
 if TYPE_CHECKING:

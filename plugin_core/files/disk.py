@@ -1,17 +1,17 @@
-"""The disk that a folder is on: its room, and whether it is a network share."""
+"""The disk that a folder is on: its room, whether it is a network share, what it refuses in words that people know."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
-import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from plugin_core.errors import StoreError
+from plugin_core.errors import PlacementError, SourceError, StembridgeError, StoreError, TransientError
 from plugin_core.model import show_path
 
 _NETWORK: Final = re.compile(
@@ -128,4 +128,83 @@ def device_of(path: Path) -> int:
 
 def free_bytes(folder: Path) -> int:
     """Return the bytes an ordinary user can still write under an existing folder."""
+    import shutil  # all archive formats come with it
+
     return shutil.disk_usage(folder).free
+
+
+def _numbers(*names: str) -> frozenset[int]:
+    """Return the numbers of errors, of those that this system knows."""
+    return frozenset(getattr(errno, name) for name in names if hasattr(errno, name))
+
+
+FULL: Final = _numbers("ENOSPC", "EDQUOT")
+"""What a disk answers that is full, or whose quota is used up."""
+
+AWAY: Final = _numbers(
+    *("EIO", "ENODEV", "ENXIO", "ENOMEDIUM", "ESTALE", "ENOTCONN", "ETIMEDOUT", "EREMOTEIO"),
+    *("EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ECONNABORTED", "ECONNRESET"),
+)
+"""What a share or a disk answers that was unplugged or fell asleep."""
+
+_SAMPLE: Final = bytes(1 << 16)
+
+
+def explain_write_error(path: Path, error: OSError) -> StembridgeError:
+    """Turn the system's refusal into words: a full disk and a lost share pass, anything else does not."""
+    shown = show_path(path)
+    if error.errno in FULL:
+        quota = "" if error.errno == errno.ENOSPC else " (quota)"
+        return TransientError(f"{shown} cannot be written: no space left on the disk{quota}", remedy="make room")
+    if error.errno in AWAY:
+        return TransientError(f"{shown} cannot be written now: {error.strerror}", remedy="check the disk or share")
+    if error.errno == errno.EFBIG:
+        return PlacementError(f"{shown} would be larger than its disk or the system's limit allows")
+    return PlacementError(f"{shown} cannot be written: {error.strerror or error}", remedy="check the folder")
+
+
+def explain_read_error(path: Path, error: OSError) -> StembridgeError:
+    """Turn the system's refusal to read into words: a lost disk or share passes, anything else does not."""
+    if error.errno in AWAY:
+        return TransientError(f"{show_path(path)} cannot be read now: {error.strerror}", remedy="check the disk")
+    return SourceError(f"{show_path(path)} cannot be read: {error.strerror or error}")
+
+
+def find_write_error(path: Path, descriptor: int, said: str) -> StembridgeError:
+    """Ask the system for the reason by writing a little more to a file that is given up anyway.
+
+    libsndfile and ffmpeg say only that they failed.
+    """
+    try:
+        os.lseek(descriptor, 0, os.SEEK_END)
+        os.write(descriptor, _SAMPLE)
+        os.fsync(descriptor)
+    except OSError as error:
+        return explain_write_error(path, error)
+    return PlacementError(f"{show_path(path)} cannot be written: {said}")
+
+
+@contextmanager
+def named(places: Mapping[Path, str | Path]) -> Iterator[None]:
+    """Let errors that are raised inside name what people know.
+
+    Args:
+        places: by folder or file of our own, what it is called, with all that is below it or begins like it; or the
+            path that it stands for, to which what is below it keeps its own.
+    """
+    try:
+        yield
+    except StembridgeError as error:
+        error.message = _rename(error.message, places)
+        error.args = (error.message,)
+        raise
+
+
+def _rename(text: str, places: Mapping[Path, str | Path]) -> str:
+    for place, known in sorted(places.items(), key=lambda item: len(str(item[0])), reverse=True):
+        ours, theirs = re.escape(show_path(place)), show_path(known) if isinstance(known, Path) else known
+        # Below our own places no name of ours has a blank in it.
+        pattern = ours if isinstance(known, Path) else rf"{ours}[^\s:;]*"
+        # Split and joined: a backslash in what is put in means nothing.
+        text = theirs.join(re.split(pattern, text))
+    return text

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from plugin_core.errors import PlacementError, StembridgeError, TransientError
-from plugin_core.files.errors import FULL, explain_write_error
+from plugin_core.files.disk import FULL, explain_write_error
 from plugin_core.files.names import MAX_BYTES, NUMBER_BYTES, count_bytes, shorten
 
 _AT_FDCWD: Final = -100

@@ -13,8 +13,7 @@ from typing import Final
 
 from plugin_core.errors import StoreError
 from plugin_core.files.database import BUSY, Connection, Database, Migration, PassingError, Schema, Waiter
-from plugin_core.files.disk import free_bytes
-from plugin_core.files.errors import FULL
+from plugin_core.files.disk import FULL, free_bytes
 from plugin_core.files.path_map import UNMAPPED, PathMap
 from plugin_core.model import show_path
 

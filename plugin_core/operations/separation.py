@@ -14,7 +14,7 @@ import msgspec
 
 from plugin_core.audio.overload import OPEN_ENDED
 from plugin_core.errors import PlacementError
-from plugin_core.files.errors import named
+from plugin_core.files.disk import named
 from plugin_core.jobs.keys import is_same_place
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Part, Progress, Source, Stem, Ticket, show_path

@@ -15,7 +15,7 @@ import msgspec
 from plugin_core.audio.formats import FORMATS, AudioFormat, float_format, resolve_format
 from plugin_core.audio.overload import must_stay_open
 from plugin_core.errors import TransientError
-from plugin_core.files.errors import named
+from plugin_core.files.disk import named
 from plugin_core.files.placement import write_durably
 from plugin_core.model import Part, Progress, RemoteFile, Separation, Source, Ticket, show_path
 from plugin_core.protocols import Finished, Order, Report

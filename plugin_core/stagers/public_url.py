@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from plugin_core.errors import PlacementError, SettingsError, StembridgeError, TransientError
-from plugin_core.files.errors import AWAY, FULL, explain_read_error, explain_write_error
+from plugin_core.files.disk import AWAY, FULL, explain_read_error, explain_write_error
 from plugin_core.model import Finding, Verdict, show_path
 from plugin_core.stagers.ledger import check_key, staged_name
 

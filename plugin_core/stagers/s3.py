@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError, TransientError, install_hint
 from plugin_core.files.depot import S3Settings
-from plugin_core.files.errors import explain_read_error
+from plugin_core.files.disk import explain_read_error
 from plugin_core.model import Finding, Verdict, disarm
 from plugin_core.settings import Secret
 from plugin_core.stagers.ledger import Ledger, check_key, staged_name

@@ -13,7 +13,7 @@ from plugin_core.audio.formats import resolve_format
 from plugin_core.audio.overload import Fit, choose_fit, show_gain
 from plugin_core.errors import ResultError
 from plugin_core.files.checksum import hash_file
-from plugin_core.files.errors import named
+from plugin_core.files.disk import named
 from plugin_core.files.placement import copy_file, explain_os_error, sync_folder
 from plugin_core.model import Part, Separation, Source, Stem
 from plugin_core.stem_names import canonical, title

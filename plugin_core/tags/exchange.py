@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from plugin_core.errors import PlacementError, SourceError, StembridgeError, TransientError
-from plugin_core.files.errors import AWAY, explain_read_error
+from plugin_core.files.disk import AWAY, explain_read_error
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import swap_names, sync_folder
 from plugin_core.model import show_path

@@ -17,7 +17,7 @@ from mutagen.oggtheora import OggTheora
 from mutagen.oggvorbis import OggVorbis
 
 from plugin_core.errors import PlacementError, SourceError, StembridgeError, TransientError
-from plugin_core.files.errors import AWAY, FULL, explain_read_error
+from plugin_core.files.disk import AWAY, FULL, explain_read_error
 from plugin_core.model import show_path
 from plugin_core.tags.fields import KINDS, Family
 from plugin_core.tags.overlay import Overlay

@@ -24,8 +24,7 @@ from plugin_core.tags.exchange import (
 )
 from plugin_core.tags.files import write_error
 from plugin_core.tags.labels import Decision
-from plugin_core.tags.pieces import Piece, PieceError, digest, lay
-from plugin_core.tags.recipe import read_recipe, write_recipe
+from plugin_core.tags.pieces import Piece, PieceError, digest, lay, read_recipe, write_recipe
 from plugin_core.tags.writer import LABELS, Back, Rewriting, Style, rewrite
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import httpcore
 import httpx
 
 from plugin_core.errors import ServiceError, SpoiltFileError, TransientError
-from plugin_core.files.errors import explain_write_error
+from plugin_core.files.disk import explain_write_error
 from plugin_core.tasks import finish, outlast, start, start_in_thread
 from plugin_core.transfer.addresses import MOST_REDIRECTS, resolve
 from plugin_core.transfer.calls import Bytes, DigestError, MissingError

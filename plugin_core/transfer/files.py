@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from plugin_core.errors import SourceError
-from plugin_core.files.errors import explain_read_error
+from plugin_core.files.disk import explain_read_error
 from plugin_core.model import show_path
 from plugin_core.tasks import finish, outlast, start_in_thread
 

@@ -29,9 +29,8 @@ from plugin_core.model import Separation, to_json
 from plugin_core.providers.local.adapter import WORKER
 from plugin_core.providers.local.request import WorkerRequest
 from plugin_core.providers.neural.adapter import WORKER as NEURAL
-from plugin_core.providers.neural.catalogue import NeuralRequest, choose, read_catalogue
 from plugin_core.providers.neural.library import Library, read_digest
-from plugin_core.providers.neural.networks import Computing, NeuralModel, Weights
+from plugin_core.providers.neural.networks import Computing, NeuralModel, NeuralRequest, Weights, choose, read_catalogue
 from plugin_core.settings import Settings
 from plugin_core.worker import ENVIRONMENT, worker_command
 from tests.audio_files import make_noise, make_song

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from plugin_core.errors import TransientError
-from plugin_core.files.errors import explain_write_error
+from plugin_core.files.disk import explain_write_error
 from plugin_core.model import Part, Progress, RemoteFile
 from plugin_core.protocols import TOLD
 from plugin_core.service import LOOKS, Pace, bring_all, name_result, part_files, prepared, without_secrets

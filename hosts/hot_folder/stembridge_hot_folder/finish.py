@@ -17,8 +17,7 @@ import msgspec
 from plugin_core import STEMS_SUFFIX
 from plugin_core.console.phrases import describe_result, show
 from plugin_core.errors import PlacementError, StembridgeError
-from plugin_core.files.disk import device_of
-from plugin_core.files.errors import FULL, explain_write_error
+from plugin_core.files.disk import FULL, device_of, explain_write_error
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import copy_tree, rename_exclusive, sync_folder

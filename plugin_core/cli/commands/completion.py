@@ -21,7 +21,7 @@ from plugin_core.cli.settings import declared, replace_text
 from plugin_core.console.context import Context
 from plugin_core.console.groups import SuggestingGroup, examples, summarise
 from plugin_core.errors import StembridgeError, UsageError
-from plugin_core.files.errors import explain_write_error
+from plugin_core.files.disk import explain_write_error
 from plugin_core.model import Model
 from plugin_core.presets import load_presets
 from plugin_core.registry import AUTO

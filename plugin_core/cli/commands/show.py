@@ -23,7 +23,7 @@ from plugin_core.console.options import JSON_OPTION
 from plugin_core.console.phrases import show
 from plugin_core.console.tables import print_table
 from plugin_core.errors import SettingsError, SourceError, UsageError, install_hint
-from plugin_core.files.errors import explain_write_error
+from plugin_core.files.disk import explain_write_error
 from plugin_core.model import Job, JobState, Label, show_path
 from plugin_core.operations.stem_tags import read_provenance
 from plugin_core.session import Session

@@ -15,17 +15,20 @@ from plugin_core.errors import MissingModelError, SourceError, UsageError
 from plugin_core.model import Finding, Model, Plan, Separation, Source, Verdict, show_path
 from plugin_core.protocols import Finished, Order, Report
 from plugin_core.providers.engine import LocalEngine, SpeedBook, worker_format
-from plugin_core.providers.neural.catalogue import (
+from plugin_core.providers.neural.library import Library, fetch_files
+from plugin_core.providers.neural.networks import (
     Choice,
+    Computing,
+    Device,
+    NeuralModel,
     NeuralRequest,
+    WeightFile,
     check_runtime,
     choose,
     find_model,
     gives_all,
     read_catalogue,
 )
-from plugin_core.providers.neural.library import Library, fetch_files
-from plugin_core.providers.neural.networks import Computing, Device, NeuralModel, WeightFile
 from plugin_core.transfer import Bytes, Transfer
 from plugin_core.worker import usable_processors
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_core.errors import ServiceError, UsageError, install_hint
-from plugin_core.files.errors import explain_read_error, explain_write_error
+from plugin_core.files.disk import explain_read_error, explain_write_error
 from plugin_core.providers.neural.networks import Computing, Device, StereoMix, Told, Weights
 from plugin_core.providers.neural.tensors import spoilt
 

@@ -22,11 +22,10 @@ from plugin_core.audio.formats import FORMATS
 from plugin_core.audio.reader import open_reader
 from plugin_core.audio.remainder import Intake, leave_rest, open_stems
 from plugin_core.errors import SettingsError
-from plugin_core.files.errors import explain_write_error
+from plugin_core.files.disk import explain_write_error
 from plugin_core.model import show_path
-from plugin_core.providers.neural.catalogue import NeuralRequest
 from plugin_core.providers.neural.library import read_digest
-from plugin_core.providers.neural.networks import RATE, Load, StemNetwork, Weights
+from plugin_core.providers.neural.networks import RATE, Load, NeuralRequest, StemNetwork, Weights
 from plugin_core.worker import Reported, WorkerDone, made_folder, serve, usable_processors
 
 Float32 = NDArray[np.float32]

@@ -10,7 +10,7 @@ import msgspec
 
 from plugin_core.errors import RefusedError, StembridgeError, UsageError
 from plugin_core.model import Finding, Question, Verdict
-from plugin_core.providers.tencent_ci.answers import ENABLE, NoRightError
+from plugin_core.providers.tencent_ci.caller import ENABLE, NoRightError
 from plugin_core.providers.tencent_ci.client import CiClient, JobFilter
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import LOGIN, NAME, SECTION, TencentSettings

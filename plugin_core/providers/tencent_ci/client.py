@@ -16,8 +16,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, TransientError
-from plugin_core.providers.tencent_ci.answers import nodes_of, read_xml, text_of
-from plugin_core.providers.tencent_ci.caller import CosCaller, Query, xml_body
+from plugin_core.providers.tencent_ci.caller import CosCaller, Query, nodes_of, read_xml, text_of, xml_body
 from plugin_core.providers.tencent_ci.jobs import JobDetail, JobPage, JobRequest, read_page
 from plugin_core.providers.tencent_ci.rules import TAG, CiTemplate, read_templates
 from plugin_core.providers.tencent_ci.signature import quote_text

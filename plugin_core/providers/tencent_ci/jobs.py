@@ -14,7 +14,7 @@ from plugin_core.callbacks.calls import read_json
 from plugin_core.errors import GoneError, ServiceError, UnchargedError
 from plugin_core.model import Progress, RemoteFile, disarm
 from plugin_core.protocols import Finished, Waiting
-from plugin_core.providers.tencent_ci.answers import nodes_of, read_xml, text_of, write_xml
+from plugin_core.providers.tencent_ci.caller import nodes_of, read_xml, text_of, write_xml
 from plugin_core.providers.tencent_ci.rules import TAG, AudioConfig, load_rules
 from plugin_core.transfer.redaction import redact
 

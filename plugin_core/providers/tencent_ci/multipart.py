@@ -19,10 +19,17 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import ServiceError, SourceError, TransientError
-from plugin_core.files.errors import explain_read_error
+from plugin_core.files.disk import explain_read_error
 from plugin_core.model import show_path
-from plugin_core.providers.tencent_ci.answers import nodes_of, read_words, read_xml, refusal, text_of, write_xml
-from plugin_core.providers.tencent_ci.caller import xml_body
+from plugin_core.providers.tencent_ci.caller import (
+    nodes_of,
+    read_words,
+    read_xml,
+    refusal,
+    text_of,
+    write_xml,
+    xml_body,
+)
 from plugin_core.providers.tencent_ci.objects import NOTHING_KEPT, Begun, BegunFile, CosObjects
 from plugin_core.tasks import run_stoppable, start
 from plugin_core.transfer import Answer, Bytes, FileBody

@@ -14,8 +14,7 @@ import msgspec
 from plugin_core.errors import RefusedError, ServiceError, TransientError
 from plugin_core.files.placement import write_durably
 from plugin_core.model import disarm, from_json, to_json
-from plugin_core.providers.tencent_ci.answers import REQUEST_ID, nodes_of, read_words, text_of
-from plugin_core.providers.tencent_ci.caller import CosCaller, Query
+from plugin_core.providers.tencent_ci.caller import REQUEST_ID, CosCaller, Query, nodes_of, read_words, text_of
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.providers.tencent_ci.signature import presign, quote_path
 from plugin_core.settings import Secret

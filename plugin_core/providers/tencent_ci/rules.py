@@ -12,7 +12,7 @@ import msgspec
 
 from plugin_core.errors import UsageError, suggest
 from plugin_core.manifests import manifest
-from plugin_core.providers.tencent_ci.answers import nodes_of, text_of, write_xml
+from plugin_core.providers.tencent_ci.caller import nodes_of, text_of, write_xml
 
 TAG: Final = "VoiceSeparate"
 DEFAULT_MODE: Final = "AudioAndBackground"

@@ -13,8 +13,7 @@ import msgspec
 from plugin_core.errors import OutcomeUnknownError, StembridgeError, TransientError
 from plugin_core.model import from_json, to_json
 from plugin_core.protocols import Order
-from plugin_core.providers.tencent_ci.answers import nodes_of, text_of
-from plugin_core.providers.tencent_ci.caller import open_ci, open_cos
+from plugin_core.providers.tencent_ci.caller import nodes_of, open_ci, open_cos, text_of
 from plugin_core.providers.tencent_ci.client import ROOT, CiClient, JobFilter
 from plugin_core.providers.tencent_ci.jobs import CANCELLED, FAILED, SUCCESS, JobDetail
 from plugin_core.providers.tencent_ci.objects import CosObjects, source_keys

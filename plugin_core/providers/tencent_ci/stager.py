@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from plugin_core.errors import ServiceError
-from plugin_core.files.errors import explain_read_error
+from plugin_core.files.disk import explain_read_error
 from plugin_core.providers.tencent_ci.multipart import hash_part, upload_file
 from plugin_core.providers.tencent_ci.objects import BegunFile, ObjectHead
 from plugin_core.providers.tencent_ci.service import Service

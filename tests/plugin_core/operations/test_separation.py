@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from plugin_core.errors import PlacementError, ResultError, SourceError, TransientError, UsageError
-from plugin_core.files.errors import explain_write_error
+from plugin_core.files.disk import explain_write_error
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.jobs.work import Staged, Work
 from plugin_core.model import Job, JobState, Model, Part, Plan, Progress, Separation, Source, Ticket

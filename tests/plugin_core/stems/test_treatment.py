@@ -17,7 +17,7 @@ from plugin_core.audio.reader import open_reader
 from plugin_core.audio.samples import to_integers
 from plugin_core.errors import PlacementError, TransientError
 from plugin_core.files.checksum import is_unmodified
-from plugin_core.files.errors import explain_write_error
+from plugin_core.files.disk import explain_write_error
 from plugin_core.model import Part, Separation, Source
 from plugin_core.operations.song import inspect
 from plugin_core.stems import mix, verification

@@ -5,7 +5,6 @@ from __future__ import annotations
 from plugin_core.console.groups import examples, group
 from plugin_core.providers.mvsep.commands import account, jobs
 from plugin_core.providers.mvsep.commands.jobs import create
-from plugin_core.providers.mvsep.commands.quality import quality
 
 
 @examples("stembridge mvsep queue")
@@ -26,6 +25,6 @@ for _part in (
     account.premium,
     account.long_filenames,
     account.register,
-    quality,
+    account.quality,
 ):
     command.add_command(_part)

@@ -16,7 +16,7 @@ from plugin_core.manifests import manifest
 from plugin_core.model import Model, ModelOption
 from plugin_core.providers.engine import SpeedBook
 from plugin_core.providers.local import plugin as local_plugin
-from plugin_core.providers.neural import catalogue
+from plugin_core.providers.neural import networks
 from plugin_core.providers.neural import plugin as neural_plugin
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator
@@ -143,11 +143,11 @@ def test_a_file_that_the_user_brings_makes_a_model_be_here(
 ) -> None:
     brought = tmp_path / "from the browser.onnx"
     brought.write_bytes(b"onnx")
-    file = catalogue.read_catalogue()["htdemucs"].files[0]
+    file = networks.read_catalogue()["htdemucs"].files[0]
     text = manifest("providers/neural.toml").read_text(encoding="utf-8")
     text = text.replace(file.sha256, hashlib.sha256(b"onnx").hexdigest()).replace(f"{file.bytes:_}", "4")
     (tmp_path / "neural.toml").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(catalogue, "manifest", lambda _name: tmp_path / "neural.toml")
+    monkeypatch.setattr(networks, "manifest", lambda _name: tmp_path / "neural.toml")
     done = stembridge("models", "fetch", "htdemucs", "--model-file", brought, points=NEURAL)
     assert (done.code, done.out) == (0, f"{home / 'models' / 'htdemucs.onnx'}\n")
     again = stembridge("models", "fetch", "htdemucs", "--json", points=NEURAL)

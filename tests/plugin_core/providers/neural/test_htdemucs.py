@@ -8,9 +8,8 @@ import pytest
 
 from plugin_core.errors import SettingsError
 from plugin_core.providers.neural import htdemucs
-from plugin_core.providers.neural.catalogue import read_catalogue
 from plugin_core.providers.neural.htdemucs import demix
-from plugin_core.providers.neural.networks import Computing, Weights
+from plugin_core.providers.neural.networks import Computing, Weights, read_catalogue
 from plugin_core.providers.neural.onnx import Graph
 from tests.plugin_core.providers.neural.onnx_cases import (
     DEMUCS,

@@ -9,9 +9,8 @@ import soundfile
 
 from plugin_core.errors import SettingsError
 from plugin_core.providers.neural import mdx
-from plugin_core.providers.neural.catalogue import Choice, NeuralRequest, read_catalogue
 from plugin_core.providers.neural.mdx import MdxShape, demix, read_shape
-from plugin_core.providers.neural.networks import Computing
+from plugin_core.providers.neural.networks import Choice, Computing, NeuralRequest, read_catalogue
 from plugin_core.providers.neural.worker import render
 from tests.audio_files import write_samples
 from tests.plugin_core.providers.neural.onnx_cases import (

@@ -26,7 +26,7 @@ from plugin_core.operations.song import inspect
 from plugin_core.protocols import TOLD, Finished, Order, ReadsFromUrl, Separator, Terms, Waiting, terms_of
 from plugin_core.providers.tencent_ci import plugin
 from plugin_core.providers.tencent_ci.adapter import CiSeparator
-from plugin_core.providers.tencent_ci.answers import NoRightError
+from plugin_core.providers.tencent_ci.caller import NoRightError
 from plugin_core.providers.tencent_ci.rules import AudioConfig, CiTemplate
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.service import LOOKS

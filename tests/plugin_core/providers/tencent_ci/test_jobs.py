@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugin_core.errors import ServiceError
-from plugin_core.providers.tencent_ci.answers import read_xml
+from plugin_core.providers.tencent_ci.caller import read_xml
 from plugin_core.providers.tencent_ci.jobs import Callback, JobPage, JobRequest, read_page
 from plugin_core.providers.tencent_ci.rules import AudioConfig
 

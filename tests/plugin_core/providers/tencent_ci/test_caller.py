@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError, TransientError
-from plugin_core.providers.tencent_ci import answers
-from plugin_core.providers.tencent_ci.answers import (
+from plugin_core.providers.tencent_ci import caller
+from plugin_core.providers.tencent_ci.caller import (
     DIALECT,
     NoRightError,
     nodes_of,
@@ -123,7 +123,7 @@ def test_each_refusal_says_what_happened_and_what_to_do(
 
 def codes_of(row: str) -> list[str]:
     """Return the errors that a row of the README is about."""
-    readme = (Path(answers.__file__).parent / "README.md").read_text("utf-8")
+    readme = (Path(caller.__file__).parent / "README.md").read_text("utf-8")
     (line,) = [line for line in readme.splitlines() if f"`{row}`" in line and line.startswith("| `")]
     return re.findall(r"`(\w+)`", line.split(" | ")[0])
 

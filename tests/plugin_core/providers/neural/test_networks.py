@@ -11,7 +11,7 @@ from plugin_core.errors import UsageError
 from plugin_core.model import Separation
 from plugin_core.providers.neural import mdx
 from plugin_core.providers.neural.adapter import NeuralSettings
-from plugin_core.providers.neural.catalogue import choose, find_model, read_catalogue
+from plugin_core.providers.neural.networks import choose, find_model, read_catalogue
 from plugin_core.stem_names import canonical
 
 CATALOGUE = read_catalogue()
