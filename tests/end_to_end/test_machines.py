@@ -1,6 +1,7 @@
 """Workers on machines that share a store and a disk: killed, frozen and cut off at random, each song is paid for once.
 
-``STEMBRIDGE_TEST_JOBS`` (default 12) and ``STEMBRIDGE_TEST_KILLS`` (default 4) make it as long as wanted.
+``STEMBRIDGE_TEST_JOBS`` (default 12) and ``STEMBRIDGE_TEST_KILLS`` (default 4) make it as long as wanted,
+``STEMBRIDGE_TEST_FROZEN`` (default 6, seconds) how long a worker stands still.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ JOBS = int(os.environ.get("STEMBRIDGE_TEST_JOBS", "12"))
 KILLS = int(os.environ.get("STEMBRIDGE_TEST_KILLS", "4"))
 PATIENCE = 600.0 + 6 * JOBS
 LEASE = 4.0
+FROZEN = float(os.environ.get("STEMBRIDGE_TEST_FROZEN", LEASE + 2))
 _numbers = itertools.count(1)
 AHEAD = 3
 """The machine whose clock is an hour ahead."""
@@ -197,7 +199,7 @@ def test_a_storm(service: Counting, server: Server, machines: list[Machine]) -> 
             victim.process.wait()
         else:
             victim.process.send_signal(signal.SIGSTOP)
-            thaws.append(threading.Timer(LEASE + 2, victim.process.send_signal, (signal.SIGCONT,)))
+            thaws.append(threading.Timer(FROZEN, victim.process.send_signal, (signal.SIGCONT,)))
             thaws[-1].start()
         for machine in machines[1:]:
             machine.keep_working()
