@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from plugin_core.jobs.policy import Reach
     from plugin_core.jobs.store import JobStore
     from plugin_core.operations.factory import WorkFactory
-    from plugin_core.purchases.budget import Limits
+    from plugin_core.purchases.ledger import Limits
 
 
 OnChange = Callable[[Job, Job | None], None]
@@ -124,7 +124,7 @@ class Workshop:
         """Return an engine that tells a host and the plugins of what it does."""
         from plugin_core.jobs.engine import Engine
         from plugin_core.jobs.policy import Reach
-        from plugin_core.purchases.budget import Spending
+        from plugin_core.purchases.ledger import Spending
 
         heard = Announcer(self._plugins, on_change).tell
         spending = Spending(self._limits, self._clock)
@@ -158,7 +158,7 @@ class Workshop:
         await run_stoppable(lambda _stopper: shelf.tidy(ledger, keep, self._clock))
 
     def _limits(self, provider: str) -> Limits:
-        from plugin_core.purchases.budget import Limits
+        from plugin_core.purchases.ledger import Limits
 
         return self._settings.section(f"spend.{provider}", Limits)
 

@@ -217,7 +217,13 @@ COMMANDS = {
     "plugins": "List the plugins, and what each of them adds.",
 }
 
-_BESIDE = {"run": ("separate", "run"), "fetch": ("separate", "fetch"), "login": ("account", "login")}
+_BESIDE = {
+    "run": ("separate", "run"),
+    "fetch": ("separate", "fetch"),
+    "demo": ("separate", "demo"),
+    "login": ("account", "login"),
+    "plugins": ("doctor", "plugins"),
+}
 """Commands that stand in the module of another."""
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from plugin_core.jobs.policy import JobsSettings
 from plugin_core.model import Operation, Tagging
 from plugin_core.plugins import Plugins
 from plugin_core.presets import Preset, find_preset, load_presets
-from plugin_core.purchases.budget import Limits
+from plugin_core.purchases.ledger import Limits
 from plugin_core.purchases.shelf import PurchasesSettings
 from plugin_core.session import Session
 from plugin_core.settings import Settings

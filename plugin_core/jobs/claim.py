@@ -14,7 +14,7 @@ from plugin_core.jobs.policy import Policy
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
 from plugin_core.model import Job, JobState, Problem, Progress
-from plugin_core.purchases.budget import Guard, spend_freely
+from plugin_core.purchases.ledger import Guard, spend_freely
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.transfer.redaction import redact
 

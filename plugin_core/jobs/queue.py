@@ -16,7 +16,7 @@ from plugin_core.jobs.queries import from_row, progress_text, to_row
 from plugin_core.jobs.reader import JobReader
 from plugin_core.model import Job, JobState, Progress, Source, Ticket
 from plugin_core.purchases import ledger
-from plugin_core.purchases.budget import Guard, spend_freely
+from plugin_core.purchases.ledger import Guard, spend_freely
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 
 _PUT_BACK: Final = 60.0

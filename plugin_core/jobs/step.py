@@ -17,7 +17,7 @@ from plugin_core.jobs.queue import Beat, ClaimState
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
 from plugin_core.model import Job, JobState, Progress, Separation, show_path
-from plugin_core.purchases.budget import Guard, spend_freely
+from plugin_core.purchases.ledger import Guard, spend_freely
 from plugin_core.tasks import start, start_alone
 
 _log = logging.getLogger(__name__)

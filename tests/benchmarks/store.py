@@ -25,7 +25,7 @@ from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.queries import to_row
 from plugin_core.jobs.store import JobStore, Place
 from plugin_core.model import JobState, Quote, Ticket, to_json
-from plugin_core.purchases.budget import Limits, Spending
+from plugin_core.purchases.ledger import Limits, Spending
 from plugin_core.purchases.purchase import Purchase, PurchaseState, purchase_key
 from plugin_core.recordings import tables
 from tests.plugin_core.jobs.fakes import FakeWork, Service, make_job, make_stem

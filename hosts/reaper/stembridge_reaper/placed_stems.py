@@ -1,19 +1,32 @@
-"""The stems that stand in a project, and what people made of them: whose they are, and which a new one replaces."""
+"""The stems that stand in a project, and what people made of them: whose they are, which a new one replaces."""
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import os
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
-from stembridge_reaper.protocol import Request, StandingStem, StemResult, TrackFacts
+from stembridge_reaper.protocol import PENDING, Request, StandingStem, StemResult, Tag, TrackFacts, read_tag, write_tag
 from stembridge_reaper.selection import FinishedItem, is_heard
-from stembridge_reaper.stem_tracks import CLOSE, PENDING, Tag, meet, name_file, own_guid, read_tag
-from stembridge_reaper.takes import place_take
+from stembridge_reaper.takes import SPLIT_CLOSE, meet, place_take
 
 NO_STEM: Final = StandingStem(guid="", track="", tag="")
+
+
+def name_file(path: Path) -> str:
+    """Return a few letters that say which file this is; a path need not be text."""
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+
+
+def own_guid(tag: Tag) -> str:
+    """Return the GUID of the item that an insertion made with a tag; what people copy or split off has another."""
+    return f"{{{str(uuid.uuid5(uuid.NAMESPACE_OID, write_tag(tag))).upper()}}}"
 
 
 class PlacedStem(NamedTuple):
@@ -30,7 +43,7 @@ class PlacedStem(NamedTuple):
     @property
     def is_in_place(self) -> bool:
         """Whether it lies where it was put, or with what it was split off from."""
-        return abs(self._begins - self.tag.at) < CLOSE
+        return abs(self._begins - self.tag.at) < SPLIT_CLOSE
 
     @property
     def _begins(self) -> float:
@@ -45,7 +58,7 @@ class PlacedStem(NamedTuple):
 
     def is_in_line(self, other: PlacedStem) -> bool:
         """Tell whether it continues another of the same file."""
-        return abs(self._begins - other._begins) < CLOSE
+        return abs(self._begins - other._begins) < SPLIT_CLOSE
 
     def plays_what(self, other: PlacedStem) -> bool:
         """Tell whether it plays something of the same file that another plays."""
@@ -54,7 +67,7 @@ class PlacedStem(NamedTuple):
             for one in (self.stem.values, other.stem.values)
             if one
         ]
-        return len(spans) > 1 and max(span[0] for span in spans) < min(span[1] for span in spans) - CLOSE
+        return len(spans) > 1 and max(span[0] for span in spans) < min(span[1] for span in spans) - SPLIT_CLOSE
 
 
 class StandingStems:
@@ -126,3 +139,52 @@ def takes_of(one: FinishedItem) -> list[PlacedStem]:
 def find_stem(standing: Iterable[PlacedStem], stem: StemResult) -> PlacedStem | None:
     """Return the first that is a stem; None where none is."""
     return next((one for one in standing if one.is_of(stem)), None)
+
+
+def choose_depths(source_depth: int, count: int, *, is_inside: bool = False) -> tuple[int, list[int]]:
+    """Return the folder depth of the source track and those of a folder track with ``count`` children below it.
+
+    Where the source track closes folders, the last child closes them instead. A source track that is no folder becomes
+    one for ``is_inside``.
+    """
+    closing = min(0, source_depth)
+    opens = is_inside and source_depth <= 0
+    children = [0] * (count - 1) + [closing - 1 - opens]
+    return 1 if opens else max(0, source_depth), [1, *children]
+
+
+def folder_name(names: Collection[str], track_name: str) -> str:
+    """Return the name of a folder without its ending: that of the take, or of the track where the takes differ."""
+    return next(iter(names)) if len(set(names)) == 1 else track_name or "Items"
+
+
+def doubled(jobs: Sequence[tuple[str, str]]) -> set[str]:
+    """Return the names of stems that others make up together: heard with these, they would sound twice.
+
+    Args:
+        jobs: name and job of each stem of one part, in the order they were wished for.
+    """
+    names = [name for name, _ in jobs]
+    first = [name for name, job in jobs if job == jobs[0][1]]
+    mixes = [name for name in names if name.startswith("no-") or name == "instrumental"]
+    twice = set(mixes if "other" in names else [name for name in mixes[1:] if name.startswith("no-")])
+    if _is_whole(first):
+        twice |= set(names) - set(first)
+    return twice
+
+
+def sounds_twice(name: str, names: Collection[str]) -> bool:
+    """Tell whether a stem that stands would be heard twice beside newer ones of its item."""
+    mixed = {"instrumental": "no-vocals"}
+    own, others = mixed.get(name, name), {mixed.get(one, one) for one in names}
+    return own in others or _is_whole(names) or any(_holds(one, own) or _holds(own, one) for one in others)
+
+
+def _holds(mix: str, name: str) -> bool:
+    """Tell whether a mix has a stem in it: ``no-vocals`` has all but the vocals, the leading ones as well."""
+    return mix.startswith("no-") and not name.endswith(mix.removeprefix("no-"))
+
+
+def _is_whole(names: Collection[str]) -> bool:
+    pairs = (("vocals", "instrumental"), *((name.removeprefix("no-"), name) for name in names))
+    return "other" in names or any(one != other and one in names and other in names for one, other in pairs)

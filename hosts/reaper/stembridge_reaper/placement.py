@@ -10,7 +10,18 @@ import msgspec
 
 from plugin_core import colour_of, sort_stems
 from plugin_core.console.phrases import plural
-from stembridge_reaper.placed_stems import PlacedStem, StandingStems, find_stem, takes_of
+from stembridge_reaper.placed_stems import (
+    PlacedStem,
+    StandingStems,
+    choose_depths,
+    doubled,
+    find_stem,
+    folder_name,
+    name_file,
+    own_guid,
+    sounds_twice,
+    takes_of,
+)
 from stembridge_reaper.plan import (
     VERSION,
     AddItem,
@@ -29,25 +40,22 @@ from stembridge_reaper.plan import (
     SplitItem,
     Step,
 )
-from stembridge_reaper.protocol import Request, StemResult, TrackFacts
-from stembridge_reaper.selection import FinishedItem
-from stembridge_reaper.settings import ReaperSettings
-from stembridge_reaper.stem_tracks import (
+from stembridge_reaper.protocol import (
     EXTENSION,
     FOLDER,
-    FOLDER_COLOUR,
     PENDING,
+    Request,
+    StemResult,
     Tag,
-    choose_depths,
-    doubled,
-    folder_name,
-    name_file,
-    own_guid,
+    TrackFacts,
     read_tag,
-    sounds_twice,
     write_tag,
 )
+from stembridge_reaper.selection import FinishedItem
+from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.takes import SLACK, UNFADED, place_take
+
+FOLDER_COLOUR: Final = (160, 160, 160)
 
 MIX_KEYS: Final = (
     "D_VOL",

@@ -1,9 +1,13 @@
-"""The documents that REAPER's scripts and the worker exchange, version 2: ``manifests/hosts/reaper/*.schema.json``."""
+"""The documents that REAPER's scripts and the worker exchange, version 2: ``manifests/hosts/reaper/*.schema.json``.
+
+And what our tracks and items say of themselves in the project, which scripts carry back and forth unread.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -11,6 +15,10 @@ from plugin_core.errors import UsageError
 from plugin_core.model import show_path
 
 VERSION = 2
+
+EXTENSION: Final = "P_EXT:stembridge"
+FOLDER: Final = "folder"
+PENDING: Final = "pending"
 
 
 class RequestProject(msgspec.Struct, frozen=True, kw_only=True):
@@ -273,3 +281,39 @@ def read_status(path: Path) -> Status | None:
         return msgspec.json.decode(path.read_bytes(), type=Status, dec_hook=_decode)
     except (OSError, ValueError, RecursionError):
         return None
+
+
+class Tag(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What our tracks and items say of themselves in the project."""
+
+    run: str = ""
+    source: str = ""
+    """Of a track: GUID of the source track."""
+    stem: str = ""
+    """Name of the stem, or ``folder``."""
+    item: str = ""
+    """Of an item: GUID of the source item."""
+    job: str = ""
+    file: str = ""
+    """Of an item or take: a few letters that say which file it plays."""
+    like: str = ""
+    """Of an item: digest of how the source item played."""
+    at: float = 0.0
+    """Of an item: second of the project at which its file would begin."""
+    is_silent: bool = False
+    """Of an item: whether its source item did not sound, before any stems of it stood."""
+    state: str = ""
+    """``pending`` while an insertion is at work."""
+
+
+def read_tag(words: str) -> Tag:
+    """Return what a tag says; nothing where it is none of ours."""
+    try:
+        return msgspec.json.decode(words or "{}", type=Tag)
+    except msgspec.DecodeError:
+        return Tag()
+
+
+def write_tag(tag: Tag) -> str:
+    """Return the words of a tag; REAPER keeps ASCII."""
+    return json.dumps(msgspec.to_builtins(tag))

@@ -15,14 +15,14 @@ from plugin_core.console.phrases import plural
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
 from plugin_core.session import Session
 from plugin_core.settings import Settings
+from stembridge_reaper.placed_stems import name_file
 from stembridge_reaper.placement import Placement
 from stembridge_reaper.plan import write_plan
-from stembridge_reaper.protocol import Request, Status, StemResult, read_request, read_status
+from stembridge_reaper.protocol import PENDING, Request, Status, StemResult, read_request, read_status, read_tag
 from stembridge_reaper.runs import BEAT, DISMISSED, ENDED, FINAL, LOOK, PATIENCE, RUNS, hold
 from stembridge_reaper.selection import FinishedItem, find_finished, read_items
 from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.status import StatusFile, describe_failures, describe_run
-from stembridge_reaper.stem_tracks import PENDING, name_file, read_tag
 
 PLAN = "plan.jsonl"
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from plugin_core.files.locks import try_lock
 from plugin_core.settings import Settings
 from stembridge_reaper.settings import ReaperSettings
-from stembridge_reaper.slices import SLICES
 
 
 @contextmanager
@@ -29,6 +28,9 @@ def hold(path: Path) -> Iterator[bool]:
 
 RUNS = Path("reaper", "runs")
 """Where runs lie below the home folder."""
+
+SLICES = Path("reaper", "slices")
+"""Where slices lie below the home, or the folder that machines share."""
 
 FINAL = ("done", "failed", "cancelled")
 """States of a run after which its worker says nothing more."""

@@ -21,9 +21,9 @@ from stembridge_reaper.protocol import (
     RequestProject,
     StandingStem,
     TrackFacts,
+    read_tag,
 )
-from stembridge_reaper.stem_tracks import meet, read_tag
-from stembridge_reaper.takes import NotUsableError, Section, Span, choose_part, find_section, narrow, used_span
+from stembridge_reaper.takes import NotUsableError, Section, Span, choose_part, find_section, meet, narrow, used_span
 
 _CLOSE = 1e-6
 """Seconds by which two ends may differ that are meant to be one."""

@@ -24,6 +24,8 @@ SLACK = 1e-9
 
 CLOSE = 1e-3
 """Seconds from an item's edge within which it is not split: REAPER splits none at its edge."""
+SPLIT_CLOSE: Final = 1e-5
+"""Seconds by which what people split may lie beside where it was cut."""
 
 
 class NotUsableError(Exception):
@@ -74,6 +76,12 @@ def narrow(item: ItemFacts, limit: Span | None) -> ItemFacts | None:
     offset = item.take_values["D_STARTOFFS"] + start * item.take_values["D_PLAYRATE"]
     takes = item.take_values | {"D_STARTOFFS": offset}
     return msgspec.structs.replace(item, item_values=values, take_values=takes)
+
+
+def meet(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Tell whether two items sound at the same time, by their values; empty ones never do."""
+    spans = [(values["D_POSITION"], values["D_POSITION"] + values["D_LENGTH"]) for values in (one, other) if values]
+    return len(spans) > 1 and max(span[0] for span in spans) < min(span[1] for span in spans) - SPLIT_CLOSE
 
 
 UNFADED: Final = {side: {f"D_FADE{side}LEN": 0.0, f"D_FADE{side}LEN_AUTO": -1.0} for side in ("IN", "OUT")}

@@ -13,19 +13,23 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
+from plugin_core import Offer, Slice
 from plugin_core.console.interrupt import stop_on_signals
 from plugin_core.console.phrases import describe_question, has_price
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
-from plugin_core.model import Job, JobState
-from plugin_core.run import Asker, Reply, Run
+from plugin_core.files.placement import explain_os_error
+from plugin_core.model import Job, JobState, Operation, Separation, Source
+from plugin_core.run import Asker, Ready, Reply, Run, Want
 from plugin_core.session import Session
 from plugin_core.tasks import start
 from stembridge_reaper.choices import choose_operations
-from stembridge_reaper.planner import PartWant, RequestPlanner, Task
-from stembridge_reaper.protocol import FileStatus, Request, Status, read_status
+from stembridge_reaper.protocol import FileStatus, PartStatus, Request, Status, read_status
 from stembridge_reaper.runs import BEAT, DISMISSED, ENDED, FINAL, LOOK, PATIENCE
-from stembridge_reaper.selection import group_by_file, read_items
+from stembridge_reaper.selection import UsedFile, group_by_file, read_items
 from stembridge_reaper.settings import ReaperSettings
+from stembridge_reaper.slices import Chooser, Stretch
 from stembridge_reaper.status import (
     Books,
     StatusFile,
@@ -36,12 +40,128 @@ from stembridge_reaper.status import (
     describe_skipped,
     share_of,
 )
+from stembridge_reaper.takes import Span
 
 _TELLING, _TELLING_SECONDS = 0.05, 3.0
 """Share of the work, and seconds, from which on the pace says how long it will take."""
 
 _CANCELLING = 10.0
 """Seconds in which workers elsewhere are waited for to cancel what they work on."""
+
+
+class PartWant(Want, frozen=True, kw_only=True):
+    """One operation on one file or slice of it."""
+
+    file: FileStatus
+    parts: tuple[PartStatus, ...]
+    """What of the file its results are for."""
+    start: float = 0.0
+    """Second of the file at which its stems begin."""
+
+
+Task = Ready[PartWant]
+
+
+class RequestPlanner:
+    """Looks at files and plans the operations on them."""
+
+    def __init__(
+        self, session: Session, settings: ReaperSettings, operations: tuple[Operation, ...], media: Path | None = None
+    ) -> None:
+        self._session = session
+        self._media = media
+        self._settings = settings
+        self._separations = [one for one in operations if isinstance(one, Separation)]
+        self._taggings = [one for one in operations if not isinstance(one, Separation)]
+
+    async def plan(self, file: UsedFile, status: FileStatus) -> list[Task]:
+        """Return what there is to do for one file, and note its parts in the status.
+
+        Raises:
+            StembridgeError: the file cannot be used, or an operation not be done to it.
+        """
+        source = await self._session.look(file.path)
+        status.parts.clear()
+        wishes = [self._place(one, source) for one in self._separations]
+        tasks = await self._plan_separations(file, source, wishes, status) if wishes else []
+        if self._taggings:
+            # Labels describe the song, whatever part of it is played, and stand in the song's own file.
+            tasks += await self._plan_whole(source, self._taggings, status)
+        return tasks
+
+    def _place(self, wish: Separation, source: Source) -> Separation:
+        """Return the wish with the project's media folder as its place, where stems go there."""
+        folder = source.path.parent
+        is_elsewhere = self._settings.stems_in == "project" or not os.access(folder, os.W_OK | os.X_OK)
+        if wish.to or self._media is None or not is_elsewhere or self._media == folder:
+            return wish
+        # REAPER makes it with the first recording.
+        try:
+            self._media.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise explain_os_error(error, self._media) from error
+        return msgspec.structs.replace(wish, to=self._media)
+
+    async def _plan_separations(
+        self, file: UsedFile, source: Source, wishes: Sequence[Separation], status: FileStatus
+    ) -> list[Task]:
+        if not (file.spans and self._cuts()):
+            return await self._plan_whole(source, wishes, status)
+        recording, handles = await self._session.slices.recognise(source), self._settings.handles
+        chosen = [await Chooser(self._session, source, recording, wish, handles).choose(file.spans) for wish in wishes]
+        # By wish and place: what several parts need is done once.
+        needs: dict[tuple[int, Slice | None], tuple[Stretch, list[PartStatus]]] = {}
+        for stretches, spans in _group(chosen, file.spans):
+            part = _describe_part(source, stretches, spans)
+            status.parts.append(part)
+            for number, stretch in enumerate(stretches):
+                needs.setdefault((number, stretch.place), (stretch, []))[1].append(part)
+        return [_make_task(one.offer, status, parts, start=_start(source, one)) for one, parts in needs.values()]
+
+    def _cuts(self) -> bool:
+        """Tell whether only what is played is separated."""
+        said = self._settings.used_part_only
+        return any(self._session.separator(one.provider).remote for one in self._separations) if said is None else said
+
+    async def _plan_whole(self, source: Source, operations: Iterable[Operation], status: FileStatus) -> list[Task]:
+        part = PartStatus()
+        status.parts.append(part)
+        offers = [await self._session.offer(source, operation) for operation in operations]
+        return [_make_task(offer, status, [part]) for offer in offers]
+
+
+def _make_task(offer: Offer, file: FileStatus, parts: Sequence[PartStatus], *, start: float = 0.0) -> Task:
+    operation = offer.plan.operation
+    want = PartWant(path=offer.source.path, operation=operation, file=file, parts=tuple(parts), start=start)
+    return Ready(want=want, offer=offer)
+
+
+def _group(
+    chosen: Sequence[Sequence[Stretch | None]], spans: Sequence[Span]
+) -> list[tuple[tuple[Stretch, ...], list[Span]]]:
+    """Return the spans that have the same stretches, one a wish, with these."""
+    groups: dict[tuple[Slice | None, ...], tuple[tuple[Stretch, ...], list[Span]]] = {}
+    for span, *stretches in zip(spans, *chosen, strict=True):
+        known = tuple(one for one in stretches if one is not None)
+        if len(known) == len(stretches):
+            groups.setdefault(tuple(one.place for one in known), (known, []))[1].append(span)
+    return list(groups.values())
+
+
+def _describe_part(source: Source, stretches: Sequence[Stretch], spans: Sequence[Span]) -> PartStatus:
+    """Return the part that has all these stretches; an item may begin a little before a stretch of a lossy file."""
+    places = [one.place for one in stretches if one.place is not None]
+    if not places:
+        return PartStatus()
+    start, end = max(one.start for one in places), min(one.end for one in places)
+    return PartStatus(
+        start=min(start / source.sample_rate, *(span[0] for span in spans)),
+        end=max(end / source.sample_rate, *(span[1] for span in spans)),
+    )
+
+
+def _start(source: Source, stretch: Stretch) -> float:
+    return stretch.place.start / source.sample_rate if stretch.place else 0.0
 
 
 class Worker(Asker[PartWant]):

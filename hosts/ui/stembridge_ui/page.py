@@ -23,8 +23,7 @@ from plugin_core.session import Session
 from plugin_core.tasks import run_stoppable
 from stembridge_ui.door import LARGEST_CALL, Door, TooLargeError
 from stembridge_ui.folders import HotFolders
-from stembridge_ui.jobs import Board, Json, read_wish
-from stembridge_ui.labels import LabelRoutes
+from stembridge_ui.jobs import Board, Json, LabelRoutes, read_wish
 from stembridge_ui.lanes import ChangedError, Fader, Lanes, lanes_of, require_heard, write_mix
 from stembridge_ui.orders import LARGEST_SONG, Counter, Till
 

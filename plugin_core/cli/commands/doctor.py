@@ -1,4 +1,4 @@
-"""``stembridge doctor``: is this installation well, and if not, what to do. Each check returns what it found."""
+"""``stembridge doctor`` and ``plugins``: is this installation well, and if not, what to do; and what is loaded."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from plugin_core.cli.settings import find_problems, find_strangers
 from plugin_core.console.answers import Counts, show_findings
 from plugin_core.console.context import Context
 from plugin_core.console.groups import examples
+from plugin_core.console.json_lines import describe_count, write_record
 from plugin_core.console.options import JSON_OPTION
-from plugin_core.console.phrases import plural
+from plugin_core.console.phrases import encodable, plural
+from plugin_core.console.tables import print_table
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
 from plugin_core.files.hidden import DOCTOR
 from plugin_core.model import Finding, JobState, Progress, Separation, Verdict, amount, show_path
@@ -319,3 +321,28 @@ def _conclude(counts: Counts) -> str:
     if counts[Verdict.WARNING]:
         return f"ready, with {plural(counts[Verdict.WARNING], 'warning')}"
     return "all well"
+
+
+@examples("stembridge plugins")
+@click.command("plugins")
+@JSON_OPTION
+@click.pass_obj
+def plugins(context: Context, as_json: bool) -> int:
+    """List the plugins, and what each of them adds."""
+    with context.session() as session:
+        session.registry.ask_all()
+    loaded = context.plugins.loaded
+    code = 1 if any(plugin.error for plugin in loaded) else 0
+    if as_json:
+        for plugin in loaded:
+            write_record({"event": "plugin"} | plugin._asdict() | {"error": encodable(plugin.error)})
+        write_record(describe_count(len(loaded), code))
+    elif loaded:
+        rows = [
+            (plugin.name, plugin.version, plugin.module, plugin.error or ", ".join(plugin.hooks) or "nothing")
+            for plugin in loaded
+        ]
+        print_table(("NAME", "VERSION", "MODULE", "ADDS"), rows)
+    else:
+        click.echo("no plugin is loaded")
+    return code

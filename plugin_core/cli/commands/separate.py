@@ -1,28 +1,36 @@
-"""``stembridge separate``, ``run`` and ``fetch``: split songs, do what a preset says, place what a service has made."""
+"""``stembridge separate``, ``run``, ``fetch`` and ``demo``: split songs, by a preset, as a service did, for a try."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from plugin_core.cli.request import Batch, make_folder, place_results, separate_files
+from plugin_core.cli.request import Batch, RunRequest, make_folder, place_results, separate_files
 from plugin_core.cli.sources import files_argument
 from plugin_core.console.context import Context, choose_display
 from plugin_core.console.display import Summary
 from plugin_core.console.groups import examples
+from plugin_core.console.json_lines import write_record
 from plugin_core.console.options import (
     JSON_OPTION,
     OUTPUT_OPTION,
     read_name,
+    read_new_folder,
     separation_options,
     split_options,
     wish_options,
 )
-from plugin_core.model import Separation
+from plugin_core.console.phrases import show
+from plugin_core.console.tables import print_table
+from plugin_core.model import Job, Separation
 from plugin_core.wishes import SEPARATE
+
+if TYPE_CHECKING:
+    from plugin_core.demo import Score
 
 
 @examples(
@@ -107,3 +115,63 @@ def fetch(
         summary = asyncio.run(work())
         display.finish(summary)
     return summary.exit_code
+
+
+FOLDER = "stembridge-demo"
+
+
+@examples("stembridge demo", "stembridge demo -o /tmp/demo")
+@click.command("demo")
+@click.option(
+    *("-o", "--to", "to"),
+    metavar="DIR",
+    default=FOLDER,
+    callback=read_new_folder,
+    help=f"Folder to make; default ./{FOLDER}.",
+)
+@JSON_OPTION
+@click.pass_obj
+def demo(context: Context, to: Path, as_json: bool) -> int:
+    """Make a small song, separate it and measure the result.
+
+    Needs no account and no network. The song's true parts are kept in the folder "truth".
+    """
+    from plugin_core.demo import make_demo, score
+
+    is_talkative = not (as_json or context.quiet)
+    # The session first: where nothing can be separated no song is left lying about.
+    with context.session() as session, choose_display(as_json=as_json, quiet=context.quiet) as display:
+        session.separator("local")
+        made = make_demo(to)
+        if is_talkative:
+            click.echo(f"made {show(made.song)}: {made.seconds:.0f} s, four parts, known to the last sample")
+        request = RunRequest(paths=(made.song,), operations=(Separation(provider="local"),), force=True)
+
+        async def separate() -> tuple[Summary, list[Job]]:
+            batch = Batch(session, display, request)
+            return await batch.separate(), batch.run.finished
+
+        summary, finished = asyncio.run(separate())
+        scores = [(job, score(made.song, made.truth, {stem.name: stem.path for stem in job.stems})) for job in finished]
+        if as_json:
+            for _job, found in scores:
+                write_record({"event": "score", "source": made.song} | found._asdict())
+        display.finish(summary)
+    if is_talkative:
+        for job, found in scores:
+            _tell_score(found, job.stems[0].path.parent)
+    return summary.exit_code
+
+
+def _tell_score(found: Score, folder: Path) -> None:
+    rows = [(name, f"{found.sdr[name]:6.1f}", f"{found.untouched[name]:6.1f}") for name in found.sdr]
+    click.echo()
+    print_table(("STEM", "SDR dB", "BEFORE"), rows)
+    click.echo("\nSDR: how far the stem stands above its errors; BEFORE: the song itself taken for the stem.")
+    if found.difference == 0:
+        click.echo("The four stems add up to the song exactly, sample for sample.")
+    else:
+        click.echo(
+            f"The sum of the stems differs from the song by at most {20 * math.log10(found.difference):.0f} dBFS."
+        )
+    click.echo(f"Listen: {show(folder)}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from stembridge_reaper.placed_stems import StandingStems
+from stembridge_reaper.placed_stems import StandingStems, choose_depths, doubled, folder_name, own_guid, sounds_twice
 from stembridge_reaper.placement import Placement
 from stembridge_reaper.plan import AddItem, Delete, Find, SetNumbers, SetText, SplitItem
 from stembridge_reaper.protocol import (
@@ -17,12 +17,13 @@ from stembridge_reaper.protocol import (
     RequestProject,
     StandingStem,
     StemResult,
+    Tag,
     TrackFacts,
+    write_tag,
 )
 from stembridge_reaper.selection import FinishedItem, find_finished, group_by_file, read_items
 from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.status import describe_skipped
-from stembridge_reaper.stem_tracks import Tag, choose_depths, doubled, folder_name, own_guid, sounds_twice, write_tag
 
 from plugin_core import colour_of, sort_stems
 from tests.audio_files import write_song

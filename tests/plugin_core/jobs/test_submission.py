@@ -19,7 +19,7 @@ from plugin_core.errors import (
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore, Place
 from plugin_core.model import Job, JobState, Quote, Ticket
-from plugin_core.purchases.budget import Limits, Spending
+from plugin_core.purchases.ledger import Limits, Spending
 from plugin_core.purchases.purchase import PurchaseState
 from tests.plugin_core.jobs.conftest import FAST, Heard, Ticks
 from tests.plugin_core.jobs.fakes import PATIENCE, FakeWork, make_job, run

@@ -16,7 +16,7 @@ import pytest
 from plugin_core.cli.commands.config import split_key
 from plugin_core.cli.settings import LOCK_NAME, changing, replace_bytes
 from plugin_core.errors import UsageError
-from plugin_core.purchases.budget import Limits
+from plugin_core.purchases.ledger import Limits
 from plugin_core.wishes import TAGS
 from tests.plugin_core.cli.conftest import Result, Run
 from tests.plugin_core.cli.fakes import FakePoint
