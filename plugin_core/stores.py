@@ -97,16 +97,21 @@ def work_folder(settings: Settings) -> Path:
     Raises:
         SettingsError: it is not there.
     """
+    return _places(settings)[0]
+
+
+def _places(settings: Settings) -> tuple[Path, Depot | None]:
+    """Return the folder of results that are worked on, and the bucket in which they are kept."""
     from plugin_core.files.path_map import check_place
 
     place = _staging(settings)
-    if not place or _depot(settings) is not None:
-        return settings.home
+    if not place or _is_bucket(place):
+        return settings.home, _open_depot(settings, place) if place else None
     folder = _as_folder(place)
     wrong = "no such user" if folder is None else check_place(folder)
     if folder is None or wrong:
         raise SettingsError(f"{settings.place_of('jobs', 'staging')}: {wrong}", remedy=_MEND)
-    return folder
+    return folder, None
 
 
 def open_shelf(settings: Settings) -> Shelf:
@@ -117,14 +122,10 @@ def open_shelf(settings: Settings) -> Shelf:
     """
     from plugin_core.purchases.shelf import Shelf
 
-    return Shelf(work_folder(settings), _depot(settings))
+    return Shelf(*_places(settings))
 
 
-def _depot(settings: Settings) -> Depot | None:
-    """Return the bucket that is named instead of a folder."""
-    place = _staging(settings)
-    if not _is_bucket(place):
-        return None
+def _open_depot(settings: Settings, place: str) -> Depot:
     from plugin_core.files.depot import Depot, S3Settings
     from plugin_core.transfer.addresses import check_url
 

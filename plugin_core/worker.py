@@ -56,7 +56,6 @@ class Failed(msgspec.Struct, frozen=True, tag="error", tag_field="event"):
     remedy: str = ""
 
     def as_error(self) -> StembridgeError:
-        """Return the error as the worker raised it."""
         kind = getattr(errors, self.kind, None)
         if not (isinstance(kind, type) and issubclass(kind, StembridgeError)):
             kind = ServiceError

@@ -188,7 +188,6 @@ def describe_error(measured: Measured) -> str:
 
 
 def draw(measured: Measured, heading: str, labels: Sequence[Label]) -> Image:
-    """Return the picture."""
     from PIL import Image, ImageDraw, ImageFont
 
     rows = len(measured.tracks)

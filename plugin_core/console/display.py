@@ -43,12 +43,13 @@ class Display(Protocol):
     """Shows one run. Entered before anything is said and left after the summary, or on the error that ended it."""
 
     def __enter__(self) -> Self:
-        """Begin to show."""
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the terminal as it was."""
+        """Leave the terminal as it was; whoever called tells the error."""
+        return
 
     def say(self, text: str) -> None:
         """Tell people, and only people, something about the whole run."""
@@ -244,7 +245,7 @@ PROGRESS_SECONDS = 10.0
 MANY_FILES = 20
 
 
-class PlainDisplay:
+class PlainDisplay(Display):
     """Writes lines: what goes well to standard output, what goes wrong to standard error.
 
     Args:
@@ -261,14 +262,6 @@ class PlainDisplay:
         """What was told of each job's progress last."""
         self._throttle = Throttle(PROGRESS_FRACTION, PROGRESS_SECONDS, clock=clock)
         self._troubles = Troubles()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Do nothing: whoever called tells the error."""
 
     def say(self, text: str) -> None:
         if not self._quiet:

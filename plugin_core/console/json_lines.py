@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
-from plugin_core.console.display import Summary, Throttle, Troubles
+from plugin_core.console.display import Display, Summary, Throttle, Troubles
 from plugin_core.console.phrases import encodable, list_prices
 from plugin_core.errors import StembridgeError
 from plugin_core.model import STEERING, Job, Separation, Tagging, to_json
@@ -130,7 +129,7 @@ PROGRESS_FRACTION = 0.01
 PROGRESS_SECONDS = 0.25
 
 
-class JsonDisplay:
+class JsonDisplay(Display):
     """Writes each change as an object; progress at most four times a second for each job."""
 
     def __init__(
@@ -139,14 +138,6 @@ class JsonDisplay:
         self._write = write
         self._throttle = Throttle(PROGRESS_FRACTION, PROGRESS_SECONDS, together=True, clock=clock)
         self._troubles = Troubles()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Do nothing: the guard tells every error that ends a command."""
 
     def say(self, text: str) -> None:
         """Say nothing: this is for people."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final, TextIO
+from typing import Final
 
 from plugin_core.console.interrupt import handled_by
 from plugin_core.errors import ExitCode
@@ -25,16 +25,11 @@ class ProgressLine:
 
     Args:
         count: songs in all.
-        stream: where the line is drawn.
-        clock: monotonic seconds.
     """
 
-    def __init__(
-        self, count: int, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, count: int) -> None:
         self.count = count
-        self._stream = stream or sys.stderr
-        self._clock = clock
+        self._stream = sys.stderr
         self._drawn = float("-inf")
         self._done = 0
         self._shares: dict[str, float] = {}
@@ -64,9 +59,9 @@ class ProgressLine:
             self._drawn = float("-inf")
 
     def _draw(self, text: str, *, is_last: bool = False) -> None:
-        if not self._is_shown or (self._clock() - self._drawn < _EVERY and not is_last):
+        if not self._is_shown or (time.monotonic() - self._drawn < _EVERY and not is_last):
             return
-        self._drawn = self._clock()
+        self._drawn = time.monotonic()
         width = shutil.get_terminal_size().columns - 1
         self._stream.write(f"{_CLEAR}{text[:width]}")
         self._stream.flush()

@@ -52,15 +52,13 @@ class FolderIntake:
     Args:
         folder: what to watch.
         workers: take complete songs.
-        listens: whether the system is asked to tell of changes.
     """
 
-    def __init__(self, folder: HotFolder, workers: Workers, *, listens: bool = True) -> None:
+    def __init__(self, folder: HotFolder, workers: Workers) -> None:
         self.folder = folder
         self._workers = workers
         self._tools = workers.tools
         self._clock = workers.tools.clock
-        self._listens = listens
         self._root = Root(folder, self._tools.reporter)
         self._gaps = self._tools.awake.count()
         self.settler = Settler(folder.patience, is_whole, self._tools.reporter.warn)
@@ -328,8 +326,6 @@ class FolderIntake:
         return presence is not Presence.AWAY
 
     def _listen(self) -> None:
-        if not self._listens:
-            return
         loop = asyncio.get_running_loop()
 
         def wake() -> None:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 import msgspec
@@ -130,13 +129,10 @@ class SongLedger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
         self._database.close()
 
     def check_writable(self) -> None:
@@ -146,7 +142,6 @@ class SongLedger:
     # Songs
 
     def get(self, path: bytes) -> Row | None:
-        """Return what is known of a path."""
         found = self._read("SELECT * FROM songs WHERE path = ?", (path,))
         return _to_row(found[0]) if found else None
 

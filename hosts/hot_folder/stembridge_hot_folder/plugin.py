@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_commands(group: click.Group) -> None:
-    """Add the command."""
     from stembridge_hot_folder.commands import watch
 
     group.add_command(watch)

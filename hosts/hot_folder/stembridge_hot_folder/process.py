@@ -23,7 +23,7 @@ _SIGNALS: Final = _IMPATIENT | ({HANGUP} if HANGUP is not None else frozenset())
 
 
 @contextmanager
-def deadline(within: float = WITHIN, leave: Callable[[], None] = exit_at_once) -> Iterator[None]:
+def deadline(within: float = WITHIN) -> Iterator[None]:
     """End the process so many seconds after Ctrl-C, SIGTERM or a terminal's end, and at once when another one comes.
 
     Whatever its main thread hangs in, a locked store or a share that is away: what waits in the system for long takes
@@ -31,7 +31,6 @@ def deadline(within: float = WITHIN, leave: Callable[[], None] = exit_at_once) -
 
     Args:
         within: seconds.
-        leave: ends the process.
     """
     if threading.current_thread() is not threading.main_thread():
         # Signals reach the main thread only; an embedding host has its own way to stop.
@@ -40,7 +39,7 @@ def deadline(within: float = WITHIN, leave: Callable[[], None] = exit_at_once) -
     heard, told = socket.socketpair()
     told.setblocking(False)
     before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_guard, args=(heard, within, leave), daemon=True).start()
+    threading.Thread(target=_guard, args=(heard, within), daemon=True).start()
     try:
         yield
     finally:
@@ -48,7 +47,7 @@ def deadline(within: float = WITHIN, leave: Callable[[], None] = exit_at_once) -
         told.close()
 
 
-def _guard(heard: socket.socket, within: float, leave: Callable[[], None]) -> None:
+def _guard(heard: socket.socket, within: float) -> None:
     """Wait for a signal, then for another one or the end of the time."""
     with heard:
         if not _hears(heard, _SIGNALS):
@@ -62,7 +61,7 @@ def _guard(heard: socket.socket, within: float, leave: Callable[[], None]) -> No
     if not is_told_again:
         # The context is over, the process is not.
         time.sleep(max(end - time.monotonic(), 0.0))
-    leave()
+    exit_at_once()
 
 
 def _hears(heard: socket.socket, signals: Collection[int]) -> bool:

@@ -209,7 +209,6 @@ class SongQueue:
                 yield path, InLine(state="waiting", reason=later.reason)
 
     def find(self, path: bytes) -> WaitingSong | None:
-        """Return the song that waits at a path."""
         if path in self._ready:
             return self._ready[path][0]
         later = self._later.get(path)

@@ -111,7 +111,6 @@ class Recipes:
         return [self.usual, *self._by_folder.values()]
 
     def choose(self, path: bytes) -> Recipe:
-        """Return the recipe of a song."""
         name = self._folder_of(path)
         found = self._find_named(name)
         if name and found is None and name not in self._told:

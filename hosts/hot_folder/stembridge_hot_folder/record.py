@@ -49,13 +49,11 @@ class SongRecord:
         self.row = self._tools.ledger.put(msgspec.structs.replace(self.row, state=state, **fields), is_end=is_end)
 
     def tell(self, word: str, text: str = "", *, is_trouble: bool = False) -> None:
-        """Tell a decision."""
         self._tools.reporter.tell(word, self.song.path, text, is_trouble=is_trouble)
 
     # Ends
 
     def end_done(self, told: str, **fields: object) -> None:
-        """End as done."""
         self.put(SongState.DONE, is_end=True, reason="", **fields)
         self._tools.queue.succeed(self.song.path)
         self._tools.counts.done += 1

@@ -145,7 +145,6 @@ class SongTask:
         self._record.drop(self._strays.describe(jobs, told) if is_over else told)
 
     def fail(self, reason: str, remedy: str) -> None:
-        """End as failed."""
         self._record.end_failed(reason, remedy)
 
     async def move_away(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Final
 
@@ -46,8 +46,6 @@ class Watch:
         recipes: what to do, by folder.
         settings: how.
         reporter: shows it.
-        clock: monotonic seconds.
-        notifier: tells the service manager.
     """
 
     def __init__(
@@ -57,14 +55,10 @@ class Watch:
         recipes: dict[bytes, Recipes],
         settings: WatchSettings,
         reporter: Reporter,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        notifier: Notifier | None = None,
     ) -> None:
         self._stores = stores
         self._reporter = reporter
-        self._clock = clock
-        self._notifier = notifier or Notifier()
+        self._notifier = Notifier()
         self._wake = asyncio.Event()
         self._counts = Counts()
         self._tools = Tools(
@@ -74,9 +68,9 @@ class Watch:
             queue=SongQueue(self._lane_of),
             roster=JobSet(),
             reporter=reporter,
-            clock=clock,
+            clock=time.monotonic,
             counts=self._counts,
-            awake=SleepDetector(clock),
+            awake=SleepDetector(time.monotonic),
             is_there=self._is_there,
             suspects={},
             paused=set(),
@@ -114,7 +108,7 @@ class Watch:
             BrokenPipeError: nobody reads what is told.
         """
         opened: list[FolderIntake] = []
-        started = self._clock()
+        started = time.monotonic()
         with stop_on_signals(self._stop, self._tell_stopping), deadline():
             try:
                 for intake in self._intakes:
@@ -127,7 +121,7 @@ class Watch:
                 for intake in opened:
                     intake.close()
         code = self._code(self._final)
-        self._reporter.finish(self._final, self._clock() - started, code)
+        self._reporter.finish(self._final, time.monotonic() - started, code)
         return code
 
     def stop(self) -> None:
@@ -150,7 +144,7 @@ class Watch:
         home = os.fsencode(self._stores.home)
         self._reporter.warn(home, f"nothing can be recorded, everything waits and goes on by itself: {error}")
         while not self._stop.is_set():
-            self._notifier.beat(self._clock())
+            self._notifier.beat(time.monotonic())
             for intake in self._intakes:
                 intake.beat()
             try:
@@ -203,7 +197,7 @@ class Watch:
                 self._wake.clear()
                 self._refresh()
                 # Told by the loop that does the work, so that one that hangs is started anew.
-                self._notifier.beat(self._clock())
+                self._notifier.beat(time.monotonic())
                 if once and self._is_done():
                     for intake in self._intakes:
                         intake.tell_left()
@@ -273,7 +267,7 @@ class Watch:
 
     def _tell_lines(self) -> None:
         """Let ``stembridge watch status`` know where every song stands, at a hundredth of the time at most."""
-        began = self._clock()
+        began = time.monotonic()
         if began < self._next_line:
             return
         for intake in self._intakes:
@@ -285,12 +279,12 @@ class Watch:
             if changed or left:
                 self._tools.ledger.change_line(root, changed, left)
                 self._lines[root] = line
-        self._next_line = self._clock() + max(_LINE_EVERY, 100 * (self._clock() - began))
+        self._next_line = time.monotonic() + max(_LINE_EVERY, 100 * (time.monotonic() - began))
 
     def _seconds(self, *, once: bool) -> float:
         due = self._tools.queue.next_due()
         most = min(_ONCE_BEAT if once else _BEAT, (self._notifier.watchdog or _BEAT) / 2)
-        return most if due is None else min(most, max(due - self._clock(), 0.01))
+        return most if due is None else min(most, max(due - time.monotonic(), 0.01))
 
     def _is_done(self) -> bool:
         is_working = self._workers.working or self._workers.strays.waited_for

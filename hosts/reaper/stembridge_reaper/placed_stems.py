@@ -131,7 +131,6 @@ class StandingStems:
 
 
 def takes_of(one: FinishedItem) -> list[PlacedStem]:
-    """Return the stems that are takes of an item."""
     tags = [read_tag(words) for words in one.item.whole.tags]
     return [PlacedStem(NO_STEM, tag) for tag in tags if tag.item]
 

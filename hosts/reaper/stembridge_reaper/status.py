@@ -32,34 +32,22 @@ class StatusFile:
         path: the document.
         status: what it says; change it, then call ``write`` or ``touch``.
         on_write: puts into words what the status says, before each writing.
-        clock: seconds since the epoch.
-        sleep: waits for some seconds.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        status: Status,
-        *,
-        on_write: Callable[[Status], None] = lambda _: None,
-        clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, path: Path, status: Status, *, on_write: Callable[[Status], None] = lambda _: None) -> None:
         self.status = status
         self._on_write = on_write
         self._path = path
-        self._clock = clock
-        self._sleep = sleep
 
     def touch(self, interval: float = INTERVAL) -> None:
         """Write progress, unless something was written just now."""
-        if self._clock() - self.status.heartbeat >= interval:
+        if time.time() - self.status.heartbeat >= interval:
             self.write()
 
     def write(self) -> bool:
         """Write at once and return whether that could be done; on a full disk the work goes on without words."""
         before = self.status.heartbeat
-        self.status.heartbeat = self._clock()
+        self.status.heartbeat = time.time()
         self._on_write(self.status)
         staged = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
         try:
@@ -90,7 +78,7 @@ class StatusFile:
                 staged.replace(self._path)
             except PermissionError:
                 # Windows refuses while a reader has the document open, which is a matter of microseconds.
-                self._sleep(0.01)
+                time.sleep(0.01)
             else:
                 return
         staged.replace(self._path)

@@ -56,7 +56,6 @@ class Json(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        """Encode it."""
         return to_json(content)
 
 

@@ -68,7 +68,6 @@ class Page:
         self._app.router.redirect_slashes = False
 
     def behind_door(self, port: int, renew: Callable[[str], None]) -> Door:
-        """Return the page with its door."""
         return Door(self._app, port, renew, lambda path: LARGEST_SONG if path == "/api/songs" else LARGEST_CALL)
 
     def close(self) -> None:

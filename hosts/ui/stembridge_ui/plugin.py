@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_commands(group: click.Group) -> None:
-    """Add the command."""
     from plugin_core.console.groups import Deferred
 
     group.add_command(Deferred("ui", "stembridge_ui.commands", "Hear stems, see jobs and start new ones in a browser."))

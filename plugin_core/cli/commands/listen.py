@@ -84,7 +84,6 @@ class _Told:
                 click.echo(f"{name:<12} {url}")
 
     def call(self, provider: str, woken: Collection[str]) -> None:
-        """Tell of a call."""
         self._calls += 1
         self._woken += len(woken)
         if self._as_json:

@@ -71,7 +71,6 @@ def command(context: Context, ids: tuple[str, ...], provider: str | None, limit:
 
 
 def describe(purchase: Purchase, jobs: Sequence[Job]) -> dict[str, Any]:
-    """Return what ``--json`` tells of a purchase."""
     quote = purchase.quote
     return {
         "event": "purchase",

@@ -9,7 +9,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from email.utils import formatdate
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -153,20 +153,12 @@ class MediaxClient:
     Args:
         settings: keys and address.
         transfer: the way out; default one of its own.
-        clock: seconds since the epoch.
     """
 
-    def __init__(
-        self,
-        settings: MediaxSettings,
-        transfer: Transfer | None = None,
-        *,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, settings: MediaxSettings, transfer: Transfer | None = None) -> None:
         self._settings = settings
         self._secrets = (settings.secret_id, settings.secret_key, settings.gateway_id, settings.gateway_key)
         self._transfer = transfer or Transfer("MediaX", secrets=[secret for secret in self._secrets if secret])
-        self._clock = clock
 
     async def create_job(
         self, song: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]], *, custom_id: str, callback: str = ""
@@ -281,7 +273,7 @@ class MediaxClient:
             f"{self._settings.base_url.rstrip('/')}/job",
             f"MediaX {action}",
             headers=gateway_headers(
-                self._settings.gateway_id, self._settings.gateway_key, self._settings.gateway_source, self._clock()
+                self._settings.gateway_id, self._settings.gateway_key, self._settings.gateway_source, time.time()
             ),
             body=Data(json.dumps(body, ensure_ascii=False).encode(), "application/json"),
         )

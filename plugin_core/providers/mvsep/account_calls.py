@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -192,19 +192,18 @@ _WAY: Final = "try again later, and check [mvsep] base_url"
 class AccountCalls(Caller):
     """The account, its past, and what the service offers and has to say."""
 
-    async def algorithms(self, scopes: Collection[str] = SCOPES) -> list[dict[str, Any]]:
-        """Return the models of these scopes as sent; ``algorithms.read_algorithms`` types them.
+    async def algorithms(self) -> list[dict[str, Any]]:
+        """Return the models of every scope as sent; ``catalogue.read_algorithms`` types them.
 
         Raises:
             ServiceError: the answer holds no models.
         """
-        models = list_of(await self._get("app/algorithms", {"scopes": ",".join(scopes)}))
+        models = list_of(await self._get("app/algorithms", {"scopes": ",".join(SCOPES)}))
         if not models:
             raise ServiceError("MVSEP app/algorithms: the answer holds no models")
         return models
 
     async def news(self, *, lang: str = "en", start: int = 0, limit: int = 10) -> tuple[NewsItem, ...]:
-        """List news."""
         return parse_news(await self._get("app/news", {"lang": lang, **page(start, limit)}))
 
     async def queue(self) -> QueueState:

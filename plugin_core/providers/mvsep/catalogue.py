@@ -234,7 +234,6 @@ class Catalogue:
         base_url: of the service; the list of another is not taken.
         max_age: seconds a list is believed.
         clock: seconds since the epoch.
-        snapshot: the list that is shipped; default the manifest.
     """
 
     def __init__(
@@ -245,14 +244,12 @@ class Catalogue:
         base_url: str,
         max_age: float = DAY,
         clock: Callable[[], float] = time.time,
-        snapshot: Path | None = None,
     ) -> None:
         self._fetch = fetch
         self._path = home / "cache" / "mvsep-algorithms.json"
         self._base_url = base_url
         self._max_age = max_age
         self._clock = clock
-        self._snapshot = snapshot
         self._held: Listing | None = None
         self._retry_at = 0.0
 
@@ -270,7 +267,7 @@ class Catalogue:
                 self._retry_at = self._clock() + RETRY_AFTER
                 _log.info("the list of models is not renewed: %s", error or "no answer in time")
         if self._held is None:
-            self._held = await asyncio.to_thread(read_snapshot, self._snapshot or manifest(SNAPSHOT), self._base_url)
+            self._held = await asyncio.to_thread(read_snapshot, manifest(SNAPSHOT), self._base_url)
         return self._old(self._held)
 
     async def _ask(self, fetch: Fetch) -> Listing:

@@ -147,7 +147,6 @@ class Requests:
             _write_private(jobs, "\n".join([*_lines(jobs), job]))
 
     def known_jobs(self) -> set[str]:
-        """Return the jobs of all requests."""
         return {job for jobs in self._root.glob("*/*/jobs") for job in _lines(jobs)}
 
     def keep(self, text: str, digest: str = "") -> str:

@@ -65,7 +65,6 @@ class NeuralSeparator(LocalEngine):
         library: where files of models are.
         speeds: where it notes how fast it was.
         catalogue: the models that are known.
-        transfer: fetches files.
     """
 
     name = NAME
@@ -81,13 +80,11 @@ class NeuralSeparator(LocalEngine):
         speeds: SpeedBook | None = None,
         *,
         catalogue: Mapping[str, NeuralModel] | None = None,
-        transfer: Transfer | None = None,
     ) -> None:
         super().__init__(speeds)
         self.settings = settings
         self._library = library
         self._catalogue = read_catalogue() if catalogue is None else catalogue
-        self._transfer = transfer or Transfer("model")
 
     async def slots(self) -> int:
         """Return how many songs are separated at once."""
@@ -242,7 +239,7 @@ class NeuralSeparator(LocalEngine):
         """
         model = find_model(self._catalogue, word)
         files = choose(model, Separation(provider=NAME, stems=stems)).files
-        return await fetch_files(self._library, model, files, self._transfer, tell)
+        return await fetch_files(self._library, model, files, Transfer("model"), tell)
 
     async def take_model(self, word: str, paths: Sequence[Path]) -> Sequence[str]:
         """Copy files of a model that the user has; return what each of them is.

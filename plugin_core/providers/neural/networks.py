@@ -165,9 +165,9 @@ class NeuralRequest(WorkerOrder, frozen=True, kw_only=True):
     computing: Computing
 
 
-def read_catalogue(path: Path | None = None) -> Mapping[str, NeuralModel]:
-    """Return the models by id, the best first; default those of the manifest."""
-    return _read(path or manifest("providers/neural.toml"))
+def read_catalogue() -> Mapping[str, NeuralModel]:
+    """Return the models of the manifest by id, the best first."""
+    return _read(manifest("providers/neural.toml"))
 
 
 @functools.cache

@@ -75,7 +75,6 @@ class Graph:
 
     @property
     def path(self) -> Path:
-        """The file."""
         return self._weights.path
 
     def run(self, values: Float32) -> Float32:

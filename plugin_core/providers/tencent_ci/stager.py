@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -30,21 +29,13 @@ class CosStager:
         settings: section ``[tencent]``.
         home: stembridge's home, where is kept what was staged for which job.
         transfer: the way there; default one with the network behind it.
-        clock: seconds since the epoch.
     """
 
     name = "cos"
 
-    def __init__(
-        self,
-        settings: TencentSettings,
-        home: Path,
-        *,
-        transfer: Transfer | None = None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, settings: TencentSettings, home: Path, *, transfer: Transfer | None = None) -> None:
         self._settings = settings
-        self._service = Service(settings, transfer, clock)
+        self._service = Service(settings, transfer, time.time)
         self._ledger = Ledger(home / "staged" / self.name)
         self._begun = home / "staged" / f"{self.name}-uploads"
 

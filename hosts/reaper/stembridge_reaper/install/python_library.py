@@ -89,17 +89,12 @@ class _Heard(msgspec.Struct, frozen=True):
     """Folder of the standard library; empty where Python did not start."""
 
 
-def try_library(library: Path, platform: str = sys.platform) -> Trial:
-    """Start Python in a library, with what the scripts import; whatever it does, this process lives on.
-
-    Args:
-        library: the shared library.
-        platform: as ``sys.platform``.
-    """
-    command = _command(library, platform)
+def try_library(library: Path) -> Trial:
+    """Start Python in a library, with what the scripts import; whatever it does, this process lives on."""
+    command = _command(library)
     if command is None:
         return Trial(is_done=False)
-    if platform != "linux":
+    if sys.platform != "linux":
         return Trial(_run(command, None).fault)
     run = _run(command, DESKTOP_PATH)
     if run.home and (own := _run(command, _NOWHERE).home) != run.home:
@@ -109,14 +104,14 @@ def try_library(library: Path, platform: str = sys.platform) -> Trial:
     return Trial(run.fault)
 
 
-def _command(library: Path, platform: str) -> list[str] | None:
+def _command(library: Path) -> list[str] | None:
     """Return what loads the library and runs the script on standard input; None where there is nothing."""
-    if platform == "linux":
+    if sys.platform == "linux":
         perl = shutil.which("perl", path=DESKTOP_PATH) or shutil.which("perl")
         return [perl, "-e", _HOST, str(library.absolute())] if perl else None
     # There an interpreter is a shell around the library beside it, and finds its modules by the library.
     folder = library.resolve().parent
-    names = ["python.exe"] if platform == "win32" else ["bin/python3", "../bin/python3"]
+    names = ["python.exe"] if sys.platform == "win32" else ["bin/python3", "../bin/python3"]
     found = (folder / name for name in names if (folder / name).is_file())
     return next(([str(path), "-"] for path in found), None)
 
@@ -251,20 +246,19 @@ class Build(msgspec.Struct, frozen=True):
 
 
 def find_library(
-    candidates: Callable[[], Iterable[Path]] | None = None, attempt: Attempt = try_library, platform: str = sys.platform
+    candidates: Callable[[], Iterable[Path]] | None = None, attempt: Attempt = try_library
 ) -> tuple[Path, Trial]:
     """Return the first library in which the scripts can run, and how it did.
 
     Args:
         candidates: libraries that may or may not be there, the best first; default those of this machine.
         attempt: tries one.
-        platform: as ``sys.platform``.
 
     Raises:
         UsageError: there is none; names what to install.
     """
     faults = []
-    for path in dict.fromkeys(candidates() if candidates else list_candidates(platform)):
+    for path in dict.fromkeys(candidates() if candidates else list_candidates()):
         if not path.is_file() or not is_new_enough(path.name):
             continue
         trial = attempt(path)
@@ -272,7 +266,7 @@ def find_library(
             return path, trial
         faults.append(f"{show_path(path)}: {trial.fault}")
     told = ": ".join(["no Python library here can run REAPER's scripts", *filter(None, ["; ".join(faults)])])
-    raise UsageError(told, remedy=advise(_system_version(), platform))
+    raise UsageError(told, remedy=advise(_system_version()))
 
 
 def check_library(path: Path, attempt: Attempt = try_library) -> tuple[Path, Trial]:
@@ -297,13 +291,13 @@ def check_library(path: Path, attempt: Attempt = try_library) -> tuple[Path, Tri
     return path, trial
 
 
-def list_candidates(platform: str = sys.platform, root: Path | None = None) -> Iterator[Path]:
+def list_candidates() -> Iterator[Path]:
     """Yield where libraries may be, the best first: the system's own, installed ones, that of this interpreter."""
-    system = _ask(SYSTEM_PYTHON) if platform == "linux" else None
+    system = _ask(SYSTEM_PYTHON) if sys.platform == "linux" else None
     if system is not None:
-        yield from libraries_of(system, platform)
-    yield from list_installed(platform, root or Path(Path(sys.base_prefix).anchor))
-    yield from libraries_of(_own_build(), platform)
+        yield from libraries_of(system, sys.platform)
+    yield from list_installed(sys.platform, Path(Path(sys.base_prefix).anchor))
+    yield from libraries_of(_own_build(), sys.platform)
 
 
 def list_installed(platform: str, root: Path) -> list[Path]:

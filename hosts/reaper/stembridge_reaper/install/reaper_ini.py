@@ -48,7 +48,6 @@ def find_resource_path(named: Path | None, environ: Mapping[str, str]) -> Path:
 
 
 def scripts_folder(resource_path: Path) -> Path:
-    """Return the folder of our scripts."""
     return resource_path / "Scripts" / SCRIPTS
 
 
@@ -99,13 +98,13 @@ class TextFile:
         PlacementError: it cannot be read, or is no text in an encoding that REAPER writes.
     """
 
-    def __init__(self, path: Path, *, default_newline: str = os.linesep) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self._before = _read(path)
         text = (self._before or b"").decode("utf-8", "surrogateescape")
         breaks = text.count("\n")
         # Of a file with both kinds of ends, some lines keep a carriage return.
-        self.newline = default_newline if not breaks else "\r\n" if text.count("\r\n") == breaks else "\n"
+        self.newline = os.linesep if not breaks else "\r\n" if text.count("\r\n") == breaks else "\n"
         self.lines = text.split(self.newline)
         self._had_end = self.lines[-1] == ""
         if self._had_end:

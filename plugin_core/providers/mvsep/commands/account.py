@@ -42,20 +42,16 @@ def ask(context: Context, call: Callable[[MvsepClient], Awaitable[T]]) -> T:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def page_options(most: int) -> Callable[[F], F]:
+def page_options(function: F) -> F:
     """Add ``--start`` and ``--limit``."""
-
-    def add(function: F) -> F:
-        limit = click.option("--limit", type=click.IntRange(1, most), default=10, show_default=True, help="How many.")
-        start = click.option("--start", type=click.IntRange(0), default=0, show_default=True, help="How many to skip.")
-        return start(limit(function))
-
-    return add
+    limit = click.option("--limit", type=click.IntRange(1, 20), default=10, show_default=True, help="How many.")
+    start = click.option("--start", type=click.IntRange(0), default=0, show_default=True, help="How many to skip.")
+    return start(limit(function))
 
 
 @examples("stembridge mvsep history --limit 10")
 @click.command("history")
-@page_options(20)
+@page_options
 @JSON_OPTION
 @click.pass_obj
 def history(context: Context, start: int, limit: int, as_json: bool) -> None:
@@ -117,7 +113,7 @@ def _queue_lines(state: QueueState, wait: QueueSummary) -> dict[str, str]:
 @examples("stembridge mvsep news --lang en")
 @click.command("news")
 @click.option("--lang", default="en", show_default=True, help="Language of the texts.")
-@page_options(20)
+@page_options
 @JSON_OPTION
 @click.pass_obj
 def news(context: Context, lang: str, start: int, limit: int, as_json: bool) -> None:
@@ -135,7 +131,7 @@ def _news_row(item: NewsItem) -> tuple[str, ...]:
 @click.command("demo")
 @click.option("--model", type=int, help="Only of the model of this id.")
 @click.option("--option", "options", metavar="K=V", multiple=True, callback=read_pairs, help="Only with this; repeat.")
-@page_options(20)
+@page_options
 @JSON_OPTION
 @click.pass_obj
 def demo(
@@ -212,7 +208,7 @@ def quality() -> None:
 
 @examples("stembridge mvsep quality list")
 @quality.command("list")
-@page_options(20)
+@page_options
 @JSON_OPTION
 @click.pass_obj
 def list_waiting(context: Context, start: int, limit: int, as_json: bool) -> None:
@@ -226,7 +222,7 @@ def list_waiting(context: Context, start: int, limit: int, as_json: bool) -> Non
 @_DATASET
 @click.option("--search", default="", help="Part of an algorithm's name.")
 @click.option("--sort", default="", help="What to sort by, as the service names it.")
-@page_options(20)
+@page_options
 @JSON_OPTION
 @click.pass_obj
 def leaderboard(context: Context, dataset: int, search: str, sort: str, start: int, limit: int, as_json: bool) -> None:

@@ -157,7 +157,7 @@ def _lines(answer: JobAnswer) -> dict[str, str]:
 @click.pass_obj
 def cancel(context: Context, job_hash: str, as_json: bool) -> None:
     """Cancel a job that still waits; its credits come back."""
-    _refuse_own(context, job_hash, "cancel")
+    _refuse_own(context, job_hash)
     origin = _origin(context, job_hash)
     notice = ask(context, lambda client: client.cancel(job_hash, origin=origin))
     tell(context, "cancelled", f"{job_hash} cancelled", notice.message, as_json=as_json, hash=job_hash)
@@ -171,7 +171,7 @@ def cancel(context: Context, job_hash: str, as_json: bool) -> None:
 @click.pass_obj
 def delete(context: Context, job_hash: str, yes: bool, as_json: bool) -> None:
     """Remove a job and its files from MVSEP."""
-    _refuse_own(context, job_hash, "cancel")
+    _refuse_own(context, job_hash)
     confirm(f"Remove {job_hash} and its files from MVSEP?", yes=yes)
     origin = _origin(context, job_hash)
     notice = ask(context, lambda client: client.delete(job_hash, origin=origin))
@@ -186,7 +186,7 @@ def _origin(context: Context, job_hash: str) -> str:
         return next(found, "")
 
 
-def _refuse_own(context: Context, job_hash: str, verb: str) -> None:
+def _refuse_own(context: Context, job_hash: str) -> None:
     """Keep a job that stembridge still works on from being ended behind its back.
 
     Raises:
@@ -196,4 +196,4 @@ def _refuse_own(context: Context, job_hash: str, verb: str) -> None:
         active = session.store.list(states=[state for state in JobState if state.is_active])
     for job in active:
         if job.ticket is not None and job.ticket.remote_id == job_hash:
-            raise UsageError(f"stembridge works on {job_hash}", remedy=f"use `stembridge jobs {verb} {job.id}`")
+            raise UsageError(f"stembridge works on {job_hash}", remedy=f"use `stembridge jobs cancel {job.id}`")
