@@ -17,7 +17,7 @@ from plugin_core.audio.samples import Samples
 from plugin_core.errors import PlacementError, ResultError, SourceError, StembridgeError
 from plugin_core.files.disk import named
 from plugin_core.model import show_path
-from plugin_core.stems.alignment import WINDOW, mix_channels
+from plugin_core.stems.lag_meter import WINDOW, mix_channels
 from plugin_core.tasks import Stopper
 
 BLOCK: int = 1 << 16

@@ -18,7 +18,8 @@ from plugin_core.audio.writer import count_tail
 from plugin_core.errors import ResultError
 from plugin_core.model import Part, show_path
 from plugin_core.stem_names import title
-from plugin_core.stems.alignment import WINDOW, Alignment, HeardPart, LagMeter, Passage, align, is_unrelated
+from plugin_core.stems.alignment import Alignment, HeardPart, align, is_unrelated
+from plugin_core.stems.lag_meter import WINDOW, LagMeter, Passage
 from plugin_core.stems.part import BLOCK, PacedPart, PartReader, Shape, open_part, peak_of
 from plugin_core.stems.products import name_parts
 from plugin_core.tasks import Stopper
@@ -165,11 +166,12 @@ def _read_loose(
         stopper.check()
         level.hear(block)
         window = Passage(block, len(block))
-        for follower, meter in zip(followers, meters, strict=True):
-            heard = follower.read(len(block))
-            # The last window of a song may be too short to compare.
-            if meter is not None and (len(block) == reader.position or len(block) > WINDOW // 2):
-                meter.hear(window, Passage(heard, len(block)))
+        heard = [Passage(follower.read(len(block)), len(block)) for follower in followers]
+        # The last window of a song may be too short to compare.
+        if len(block) == reader.position or len(block) > WINDOW // 2:
+            for index, meter in enumerate(meters):
+                if meter is not None:
+                    meter.hear(window, heard[index], [*heard[:index], *heard[index + 1 :]])
     for follower in followers:
         follower.finish(stopper)
     return level

@@ -13,7 +13,7 @@ from plugin_core.stems import verification
 from plugin_core.stems.alignment import Alignment, HeardPart
 from plugin_core.stems.verification import verify_parts
 from plugin_core.tasks import StoppedError, Stopper
-from tests.audio_files import encode, make_song, read_samples, truncate, write_samples, write_song
+from tests.audio_files import encode, make_noise, make_song, read_samples, truncate, write_samples, write_song
 from tests.plugin_core.stems.builders import make_exact_song
 
 
@@ -128,6 +128,21 @@ def test_kin_are_parts_of_one_encoder_and_length(tmp_path: Path, monkeypatch: py
     assert [one.title for one in seen] == ["Vocals", "Drums", "Bass", "Other"]
     assert len({one.kin for one in seen}) == 3
     assert seen[2].kin == seen[3].kin
+
+
+def test_each_part_is_heard_beside_the_source_and_all_others(tmp_path: Path) -> None:
+    """A bass one sample late is told by what is left of the song without the other stems."""
+    rise = 2 * np.pi * np.cumsum(40 + 60 * np.linspace(0, 1, 4 * 44100)) / 44100
+    bass = 0.3 * np.sin(rise)[:, None] * np.ones(2)
+    stems = {"drums": 0.3 * make_noise(4 * 44100), "bass": bass, "vocals": 0.2 * make_noise(4 * 44100, seed=7)}
+    source = write_samples(tmp_path / "song.wav", sum(stems.values(), start=np.zeros(2)))
+    stems["bass"] = np.roll(bass, 1, axis=0)
+    parts = [
+        Part(stem=name, label=name, path=write_samples(tmp_path / f"{name}.wav", stem)) for name, stem in stems.items()
+    ]
+    assert verify_parts(source, parts, Stopper()).alignment == Alignment(
+        (0, 1, 0), ("Bass: removed an offset of 1 sample against the source",)
+    )
 
 
 def test_a_disk_that_is_away_is_told_by_the_stem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
