@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first stops at the next safe point, the second exits at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first stops at the next safe point, the second exits at once, as does time."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
@@ -20,6 +22,12 @@ from plugin_core.errors import ExitCode
 _SHOW_CURSOR = "\x1b[?25h"
 HANGUP: Final[signal.Signals | None] = getattr(signal, "SIGHUP", None)
 """What a terminal that closes says; Windows has no such signal."""
+
+WITHIN: Final = 4.5
+"""Seconds from a signal to the end of the process, whatever still runs: the stores are safe at every moment."""
+
+_IMPATIENT: Final = frozenset({signal.SIGINT, signal.SIGTERM})
+_SIGNALS: Final = _IMPATIENT | ({HANGUP} if HANGUP is not None else frozenset())
 
 
 class NothingBegunError(click.Abort):
@@ -63,6 +71,56 @@ def handled_by(handle: Callable[[int, FrameType | None], None]) -> Iterator[None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def deadline(within: float = WITHIN) -> Iterator[None]:
+    """End the process so many seconds after Ctrl-C, SIGTERM or a terminal's end, and at once when another one comes.
+
+    Whatever its main thread hangs in, a locked store or a share that is away: what waits in the system for long takes
+    no handler of Python's. Somebody else must handle the signals. Once one came, the time runs on after the context.
+
+    Args:
+        within: seconds.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        # Signals reach the main thread only; an embedding host has its own way to stop.
+        yield
+        return
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+    before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_guard, args=(heard, within), daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        told.close()
+
+
+def _guard(heard: socket.socket, within: float) -> None:
+    """Wait for a signal, then for another one or the end of the time."""
+    with heard:
+        if not _hears(heard, _SIGNALS):
+            return
+        end = time.monotonic() + within
+        heard.settimeout(within)
+        try:
+            is_told_again = _hears(heard, _IMPATIENT)
+        except TimeoutError:
+            is_told_again = True
+    if not is_told_again:
+        # The context is over, the process is not.
+        time.sleep(max(end - time.monotonic(), 0.0))
+    exit_at_once()
+
+
+def _hears(heard: socket.socket, signals: Collection[int]) -> bool:
+    """Wait for one of the signals; tell whether one came before the context was over."""
+    while told := heard.recv(1):
+        if told[0] in signals:
+            return True
+    return False
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""What every song at work needs: the stores, the queue, and who is told."""
+"""What every song at work needs: the stores, the queue, who is told, and whether the process ran all the time."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import Callable
@@ -17,7 +18,6 @@ from plugin_core.session import Session
 from stembridge_hot_folder.display import Counts, Reporter
 from stembridge_hot_folder.folders import HotFolder, WatchSettings
 from stembridge_hot_folder.ledger import LEDGER_NAME, Look, SongLedger
-from stembridge_hot_folder.process import SleepDetector
 from stembridge_hot_folder.queue import SongQueue
 from stembridge_hot_folder.recipes import Recipes
 
@@ -92,6 +92,46 @@ class Stores:
                 probe.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"{show_path(self.home)}: {error.strerror}") from error
+
+
+TICK: Final = 0.25
+GAP: Final = 0.75
+"""Seconds without a tick after which the process did not run; a busy loop is late by less."""
+
+_MOST_IN_A_ROW: Final = 5
+"""Gaps without a calm between them; then the machine is only slow, and nothing would ever settle."""
+_CALM: Final = 10.0
+
+
+class SleepDetector:
+    """Counts the times the process did not run.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last = clock()
+        self._last_gap = float("-inf")
+        self._in_a_row = 0
+        self._gaps = 0
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            self.count()
+            await asyncio.sleep(TICK)
+
+    def count(self) -> int:
+        """Return how many gaps there were so far."""
+        now = self._clock()
+        if now - self._last >= GAP:
+            self._in_a_row = self._in_a_row + 1 if self._last - self._last_gap < _CALM else 1
+            self._last_gap = now
+            self._gaps += self._in_a_row <= _MOST_IN_A_ROW
+        self._last = now
+        return self._gaps
 
 
 class Tools(msgspec.Struct, frozen=True):

@@ -13,21 +13,20 @@ from typing import Final
 import msgspec
 
 from plugin_core import JobSet
-from plugin_core.console.interrupt import stop_on_signals
+from plugin_core.console.interrupt import deadline, stop_on_signals
 from plugin_core.errors import ExitCode, StoreError
 from plugin_core.files.database import may_pass
 from plugin_core.model import JobState, show_path
 from plugin_core.tasks import start
-from stembridge_hot_folder.display import Counts, Reporter
+from stembridge_hot_folder.display import Counts, Notifier, Reporter
 from stembridge_hot_folder.folders import HotFolder, WatchSettings
 from stembridge_hot_folder.intake import FolderIntake
 from stembridge_hot_folder.ledger import TROUBLED, InLine, Row, SongState
-from stembridge_hot_folder.process import Notifier, SleepDetector, deadline
 from stembridge_hot_folder.queue import AWAY, HELD, PAUSED, Lane, SongQueue, WaitingSong
 from stembridge_hot_folder.recipes import Recipes
 from stembridge_hot_folder.record import quote
 from stembridge_hot_folder.strays import is_begun
-from stembridge_hot_folder.tools import Stores, Tools
+from stembridge_hot_folder.tools import SleepDetector, Stores, Tools
 from stembridge_hot_folder.workers import Workers
 
 _BEAT: Final = 2.0

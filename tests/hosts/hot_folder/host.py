@@ -9,10 +9,10 @@ from pathlib import Path
 
 import stembridge_hot_folder.plugin
 from stembridge_hot_folder import queue, watch
-from stembridge_hot_folder.process import deadline
 
 from plugin_core.cli.app import run
 from plugin_core.console.context import Context
+from plugin_core.console.interrupt import deadline
 from plugin_core.files import sqlite
 from plugin_core.jobs import engine
 from plugin_core.jobs.policy import Policy

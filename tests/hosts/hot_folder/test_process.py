@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from stembridge_hot_folder.display import Notifier
 from stembridge_hot_folder.files import FileIdentity
-from stembridge_hot_folder.process import GAP, TICK, Notifier, SleepDetector
 from stembridge_hot_folder.settler import Patience, Settler
+from stembridge_hot_folder.tools import GAP, TICK, SleepDetector
 from stembridge_hot_folder.workers import Workers
 
 from plugin_core.manifests import manifest

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from stembridge_hot_folder.lock import SHARED_NAME, FolderLock
-from stembridge_hot_folder.process import WITHIN
 
+from plugin_core.console.interrupt import WITHIN
 from plugin_core.errors import UsageError
 from plugin_core.jobs.store import JobStore
 from plugin_core.session import Session
