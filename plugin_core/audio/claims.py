@@ -10,11 +10,11 @@ import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from plugin_core.audio.envelope import measure_tag
 from plugin_core.audio.info import ByteSpan
-from plugin_core.audio.source_file import Window, cut_short, damaged, joined
+from plugin_core.audio.source_file import SLACK_BYTES, Window, cut_short, damaged, joined
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 
@@ -42,8 +42,19 @@ _REAL_SURPLUS: Final = 10
 """Bytes that ffmpeg counts and does not write."""
 
 
-def check_claim(path: Path, window: Window, end: int, size: int) -> tuple[ByteSpan, ...]:
-    """Return where the recordings lie in a file whose decoder would take for sound what follows; none elsewhere.
+class LengthClaim(NamedTuple):
+    """What a file says of its length."""
+
+    parts: tuple[ByteSpan, ...] = ()
+    """Where its recordings lie, if their decoder would take for sound what follows."""
+    samples: int = 0
+    """What a decoder gives of them, in each channel, where it would stop early without a word."""
+    goes_on: bool = False
+    """Whether more follows than padding."""
+
+
+def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim:
+    """Return what a file of a rarely met kind says of its length; nothing for other kinds.
 
     Args:
         path: the file.
@@ -62,9 +73,9 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> tuple[ByteSp
         )
     mark = next((one for one in _KINDS if head.startswith(one)), None)
     if mark is None:
-        return ()
-    at, parts = 0, []
-    while claimed := _KINDS[mark](window, at):
+        return LengthClaim()
+    at, parts, measure = 0, [], _KINDS[mark]
+    while claimed := measure(window, at):
         if claimed == _ODD:
             raise SourceError(f"{show_path(path)} goes on after it says that it ends", remedy="convert it to WAV first")
         if at + claimed > size:
@@ -73,10 +84,13 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> tuple[ByteSp
         at += claimed
         if mark not in _SLICED or window.take(at, len(mark)) != mark:
             break
-    if mark not in _SLICED or (len(parts) < 2 and end == size):
-        return ()
+    if mark not in _SLICED or (len(parts) < 2 and at in (0, size) and end == size):
+        return LengthClaim(samples=_count_adx(window) if parts and measure is _measure_adx else 0)
+    if not parts or measure is _measure_alike:
+        return LengthClaim((*parts[:-1], ByteSpan(parts[-1].start if parts else 0, end)))
+    goes_on = end - at > SLACK_BYTES and not window.is_silent(at, end)
     # What follows is sound that was not counted.
-    return (*parts[:-1], ByteSpan(parts[-1].start if parts else 0, end))
+    return LengthClaim((*parts[:-1], ByteSpan(parts[-1].start, end if goes_on else at)), goes_on=goes_on)
 
 
 def read_musepack(path: Path, window: Window, size: int) -> tuple[int, int]:
@@ -166,20 +180,26 @@ def _measure_voc(window: Window, start: int) -> int:
 def _measure_sox(window: Window, start: int) -> int:
     form = "<IQ" if window.take(start, 4) == b".SoX" else ">IQ"
     head, samples = struct.unpack(form, window.take(start + 4, 12).ljust(12, b"\0"))
-    return int(4 + head + 4 * samples)
+    return int(4 + head + 4 * samples) if samples else 0
 
 
 def _measure_wve(window: Window, start: int) -> int:
     """Measure a recording of Psion's."""
-    return _WVE_HEAD + int.from_bytes(window.take(start + 18, 4), "big")
+    samples = int.from_bytes(window.take(start + 18, 4), "big")
+    return _WVE_HEAD + samples if samples else 0
 
 
 def _measure_adx(window: Window, start: int) -> int:
     head = window.take(start, 16).ljust(16, b"\0")
-    note, samples = int.from_bytes(head[2:4], "big"), int.from_bytes(head[12:16], "big")
+    note = int.from_bytes(head[2:4], "big")
     if window.take(start + note - 2, 6) != b"(c)CRI":
         return 0
-    return 4 + note + -(-samples // _ADX_SAMPLES) * head[5] * head[7]
+    return 4 + note + _count_adx(window) // _ADX_SAMPLES * head[5] * head[7]
+
+
+def _count_adx(window: Window) -> int:
+    """Return the samples in each channel of whole blocks."""
+    return -(-int.from_bytes(window.take(12, 4), "big") // _ADX_SAMPLES) * _ADX_SAMPLES
 
 
 def _measure_real(window: Window, start: int) -> int:

@@ -76,6 +76,8 @@ class Extent(NamedTuple):
     """Whether it ends inside a packet or frame, and nothing says how long it was."""
     played: tuple[int, int] = (0, 0)
     """Samples that the decoder puts in front, and those of the music; 0 where that is not told."""
+    goes_on: bool = False
+    """Whether there is more behind the sound that it counts."""
 
 
 class _Box(NamedTuple):
@@ -117,7 +119,8 @@ def check_extent(path: Path, descriptor: int, passage: FileReading | None = None
     elif head.startswith(MUSEPACK):
         return Extent(is_whole=True, played=read_musepack(path, window, size))
     else:
-        return Extent(parts=check_claim(path, window, find_end(path, descriptor), size))
+        claim = check_claim(path, window, find_end(path, descriptor), size)
+        return Extent(parts=claim.parts, samples=claim.samples, goes_on=claim.goes_on)
     return Extent()
 
 

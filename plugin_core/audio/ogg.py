@@ -106,7 +106,7 @@ def examine_ogg(path: Path, descriptor: int, passage: FileReading | None = None)
         return None
     for link in links:
         _check(path, link, len(links))
-    if len(links) == 1:
+    if len(links) == 1 and not links[0].start:
         return Structure()
     return Structure(layouts=tuple(FileLayout((ByteSpan(link.start, link.end),)) for link in links))
 

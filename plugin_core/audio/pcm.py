@@ -16,7 +16,7 @@ import msgspec
 from plugin_core.audio.envelope import find_end
 from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
 from plugin_core.audio.mpeg import examine_mpeg
-from plugin_core.audio.source_file import LEAP, Window, cut_short
+from plugin_core.audio.source_file import LEAP, SLACK_BYTES, Window, cut_short
 
 _UNKNOWN: Final = (
     range(0x7FFF0000, 0x80000000),
@@ -26,8 +26,6 @@ _UNKNOWN: Final = (
 )
 """Sizes written by programs that could not go back to fill in the true one (ffmpeg, sox into a pipe)."""
 _TO_THE_END: Final = b"\xff\xff\xff\xff"
-_SLACK_BYTES: Final = 1024
-"""Padding, and what programs leave behind the sound without a word."""
 _SLOPPY_BYTES: Final = 64
 """Some programs count their own header among the sound; more than that is missing."""
 _MOST_IN_WAV: Final = 0xFFFF0000
@@ -38,7 +36,6 @@ _BLOCK_CODES: Final = (b"ima4", b"GSM ", b"agsm", b"dwvw", b"DWVW", b"ADP4", b"M
 """Of an AIFF's, those of which it has not."""
 _GSM: Final = 0x31
 _MOST_CHUNKS: Final = 10_000
-_STEP: Final = 1 << 18
 
 
 class _Kind(NamedTuple):
@@ -128,10 +125,12 @@ def examine_pcm(path: Path, descriptor: int) -> Structure | None:
             return found and msgspec.structs.replace(found, container="WAV")
         is_patched = behind.is_sound or one.magic == b"caff" or (one.magic == b"RIFF" and has >= _MOST_IN_WAV)
         is_odd = has == one.told and has & 1 and (_read_code(window, one) == _GSM or one.kind is _SVX)
-        is_wrong = is_wrong or behind.is_sound or is_odd or (is_patched and (missing > 0 or not one.is_told))
+        # In a W64 libsndfile takes for sound what follows it.
+        stop = one.body + has if one.magic == b"riff" else until
+        is_wrong |= behind.is_sound or is_odd or stop < until or (is_patched and (missing > 0 or not one.is_told))
         told, there = told + (one.told if one.is_told else has), there + has
         layouts.append(
-            _lay_out_odd(one, one.body + has) if is_odd else _lay_out(window, one, until, is_patched=is_patched)
+            _lay_out_odd(one, one.body + has) if is_odd else _lay_out(window, one, stop, is_patched=is_patched)
         )
         if behind.seam is None:
             break
@@ -213,13 +212,13 @@ def _is_as_long_as_it_says(window: Window, one: _Recording, until: int) -> bool:
 
 
 def _look_behind(window: Window, one: _Recording, end: int) -> _Behind:
-    if end - one.next <= _SLACK_BYTES:
+    if end - one.next <= (_SLOPPY_BYTES if one.magic in _PLAIN else SLACK_BYTES):
         return _Behind()
     for at in dict.fromkeys((one.next, one.body + one.told)):
         seam = _find_seam(window, one, at, end)
         if seam is not None:
             return _Behind(seam=seam) if seam < end else _Behind()
-    return _Behind(is_sound=not one.told or not _is_silent(window, one.next, end))
+    return _Behind(is_sound=not one.told or not window.is_silent(one.next, end))
 
 
 def _find_seam(window: Window, one: _Recording, at: int, end: int) -> int | None:
@@ -235,12 +234,8 @@ def _find_seam(window: Window, one: _Recording, at: int, end: int) -> int | None
             return begin
         if not all(32 <= byte < 127 for byte in name) or chunk.body + chunk.size > end + 1:
             # Zeros after the last chunk are padding.
-            return end if _is_silent(window, begin, end) else None
+            return end if window.is_silent(begin, end) else None
     return end
-
-
-def _is_silent(window: Window, start: int, end: int) -> bool:
-    return not any(window.take(at, min(_STEP, end - at)).strip(b"\0") for at in range(start, end, _STEP))
 
 
 def _lay_out(window: Window, one: _Recording, until: int, *, is_patched: bool) -> FileLayout:

@@ -34,6 +34,7 @@ from plugin_core.audio.source_file import (
     Memory,
     damaged,
     describe_length,
+    describe_more,
     describe_torn,
     joined,
     look_at,
@@ -203,7 +204,8 @@ def _count_frames(path: Path, opened: sndfile.SequentialFile) -> int:
 def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, which: Which) -> AudioInfo:
     extent = check_extent(path, descriptor, passage)
     if extent.parts:
-        return _probe_each(path, extent.parts, which, is_whole=extent.is_whole)
+        info = _probe_each(path, extent.parts, which, is_whole=extent.is_whole)
+        return msgspec.structs.replace(info, note=describe_more(path)) if extent.goes_on else info
     ffprobe, ffmpeg = _find_programs(path, which)
     movie = read_movie(path, descriptor) if is_movie(path, descriptor) else None
     info = probe_with_ffprobe(ffprobe, path, movie)
@@ -285,8 +287,12 @@ def _trim(info: AudioInfo, front: int, samples: int) -> AudioInfo:
 
 def _count(path: Path, info: AudioInfo, frames: int) -> AudioInfo:
     """Let the frames of a file count, and not its header."""
-    note = "" if frames == info.frames else describe_length(path, frames, info.frames, info.sample_rate)
-    return msgspec.structs.replace(info, frames=frames, duration=frames / info.sample_rate, note=note)
+    note = info.note
+    if info.frames not in (0, frames):
+        note = describe_length(path, frames, info.frames, info.sample_rate)
+    return msgspec.structs.replace(
+        info, frames=frames, duration=frames / info.sample_rate, note=note, is_headerless=False
+    )
 
 
 def _check_sound(path: Path, info: AudioInfo) -> None:

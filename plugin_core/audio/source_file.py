@@ -34,6 +34,9 @@ _REASONS: Final = {
 }
 
 
+SLACK_BYTES: Final = 1024
+"""Padding, and what programs leave behind the sound without a word."""
+
 _WINDOW: Final = 1 << 18
 LEAP: Final = 1 << 12
 """Bytes enough to see what is at a place, and how far to leap to the next."""
@@ -186,7 +189,7 @@ class Window:
         Raises:
             TransientError: the share or disk does not answer.
         """
-        if offset >= self.size:
+        if not 0 <= offset < self.size:
             # Headers may name places that the system refuses to go to.
             return b""
         at = offset - self._start
@@ -207,6 +210,10 @@ class Window:
                 break
             start += len(data) - len(wanted) + 1
         return end
+
+    def is_silent(self, start: int, end: int) -> bool:
+        """Tell whether all bytes from ``start`` to before ``end`` are zeros."""
+        return not any(self.take(at, min(_WINDOW, end - at)).strip(b"\0") for at in range(start, end, _WINDOW))
 
 
 def _refuse_kind(path: Path, status: os.stat_result) -> None:
@@ -330,6 +337,10 @@ def describe_length(path: Path, frames: int, told: int, sample_rate: int) -> str
     else:
         said = f"{show_time(frames / sample_rate)} long, though its header says {show_time(told / sample_rate)}"
     return f"{path.name} is {said}: all that it holds was read"
+
+
+def describe_more(path: Path) -> str:
+    return f"{path.name} goes on after its header says that it ends: all that it holds was read"
 
 
 def describe_torn(path: Path) -> str:

@@ -185,16 +185,14 @@ def test_mp3_without_a_tag_needs_no_ffmpeg_in_a_folder_of_a_share_of_apples(
         ("ima.wav", ("-c:a", "adpcm_ima_wav")),
         ("gsm.wav", ("-c:a", "libgsm_ms", "-ar", "8000", "-ac", "1")),
         ("ima.aif", ("-c:a", "adpcm_ima_qt")),
-        ("song.wve", ("-c:a", "pcm_alaw", "-ar", "8000", "-ac", "1", "-f", "alaw")),
+        ("song.wve", ()),
     ],
 )
 def test_kind_that_says_its_length_is_read_whole_or_refused(
     song: Path, tmp_path: Path, name: str, options: tuple[str, ...]
 ) -> None:
-    path = encode(song, tmp_path / name, *options)
-    if name == "song.wve":
-        sound = path.read_bytes()
-        write(path, struct.pack(">16sHIHH6x", b"ALawSoundFile**", 3856, len(sound), 0, 1) + sound)
+    path = tmp_path / name
+    path = encode_psion(song, path) if name == "song.wve" else encode(song, path, *options)
     read, note = read_whole(path)
     other = decode_with_ffmpeg(path, read.shape[1])
     assert (len(read), note) == (len(other), "")
@@ -205,6 +203,40 @@ def test_kind_that_says_its_length_is_read_whole_or_refused(
         if lost > 2 or name not in ("song.adx", "gsm.wav"):
             assert "is cut short" in refuse(path)
     path.write_bytes(whole)
+
+
+def encode_psion(song: Path, path: Path) -> Path:
+    sound = encode(song, path, "-c:a", "pcm_alaw", "-ar", "8000", "-ac", "1", "-f", "alaw").read_bytes()
+    return write(path, struct.pack(">16sHIHH6x", b"ALawSoundFile**", 3856, len(sound), 0, 1) + sound)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("song.wve", ()), ("song.sox", ()), ("song.apm", ("-t", "0.5", "-c:a", "adpcm_ima_apm"))]
+)
+def test_what_is_behind_the_sound_is_left_out_or_said(
+    song: Path, tmp_path: Path, name: str, options: tuple[str, ...]
+) -> None:
+    path = tmp_path / name
+    plain = (encode(song, path, *options) if options or name == "song.sox" else encode_psion(song, path)).read_bytes()
+    sound, note = read_whole(path)
+    assert note == ""
+    for behind in (b"\x12" * 1000, bytes(5000)):
+        read, note = read_whole(write(path, plain + behind))
+        assert (np.array_equal(read, sound), note) == (True, "")
+    read, note = read_whole(write(path, plain + b"\x12" * 1800))
+    assert np.array_equal(read, decode_with_ffmpeg(path, read.shape[1]))
+    assert len(read) > len(sound)
+    assert note == f"{name} goes on after its header says that it ends: all that it holds was read"
+
+
+def test_adx_whose_sound_ends_early_is_refused(song: Path, tmp_path: Path) -> None:
+    path = encode(song, tmp_path / "song.adx")
+    data = path.read_bytes()
+    middle = len(data) // 2 // 18 * 18
+    # The scale of a block that says that there are no more.
+    early = replace(data, int.from_bytes(data[2:4], "big") + 4 + middle, b"\x80\x01")
+    assert "it ends before its header says" in refuse(write(path, early))
+    assert "is not audio, or damaged" in refuse(write(path, replace(data, 3, b"\0"))), "it names a place before it"
 
 
 def test_byte_that_makes_a_size_even_is_no_sound(tmp_path: Path) -> None:
@@ -315,8 +347,13 @@ def test_rare_kind_is_read_whole_joined_and_without_tags(
     for lost in (1, 10, 1001, len(plain) // 3 | 1):
         said = refuse(write(path, plain[:-lost]))
         assert "is cut short" in said if form in (write_nist, write_maud) else "is damaged" in said
+    cut = write(path, plain[:-40])
     if form in (write_nist, write_maud):
-        assert "is cut short" in refuse(write(path, plain[:-4]))
+        assert "is cut short" in refuse(cut)
+        return
+    # Nothing in them says how long they are.
+    read, note = read_whole(cut)
+    assert (np.array_equal(read, samples[:-10]), note) == (True, "")
 
 
 @pytest.mark.parametrize("counted", [0, FRAMES - 4000, FRAMES + 1])

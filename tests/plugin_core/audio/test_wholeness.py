@@ -459,6 +459,39 @@ def test_chunks_behind_the_sound_are_no_sound(library: Library, tmp_path: Path) 
     assert note == ""
 
 
+@pytest.mark.parametrize("behind", [b"", b"levl" + bytes(range(90, 102)) + (424).to_bytes(8, "little") + b"\7" * 400])
+def test_padding_and_chunks_behind_the_sound_of_a_w64_are_no_sound(tmp_path: Path, behind: bytes) -> None:
+    """libsndfile takes them for some."""
+    path = write_samples(tmp_path / "s.w64", make_noise(1001))
+    whole = path.read_bytes()
+    path.write_bytes(whole + bytes(-len(whole) % 8) + behind)
+
+    read, note = read_whole(path)
+
+    assert len(whole) % 8
+    assert (len(read), note) == (1001, "")
+
+
+def test_au_whose_header_counts_a_little_too_few_is_read_whole(library: Library, tmp_path: Path) -> None:
+    data = bytearray(library.file("s.au").read_bytes())
+    TELL["s.au"](data, FRAMES - 50)
+
+    read, note = read_whole(library.copy("s.au", tmp_path, data))
+
+    assert np.array_equal(read, library.read("s.au"))
+    assert note == "s.au is 50 samples longer than its header says: all that it holds was read"
+
+
+@needs_ffmpeg
+def test_ogg_behind_a_tag_is_read_as_the_ogg(library: Library, tmp_path: Path) -> None:
+    tagged = b"ID3\x04\0\0\0\0\x0f\x50" + bytes(2000) + library.file("s.ogg").read_bytes()
+
+    read, note = read_whole(library.copy("s.ogg", tmp_path, tagged))
+
+    assert np.array_equal(read, library.read("s.ogg"))
+    assert note == ""
+
+
 def test_wav_beyond_four_gibibytes_whose_size_wrapped(tmp_path: Path) -> None:
     path = write_samples(tmp_path / "long.wav", make_noise(1000))
     data = bytearray(path.read_bytes())
