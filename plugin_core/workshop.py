@@ -1,20 +1,20 @@
-"""Who works on the jobs of a session: lets the engine go, tells whoever hears of jobs, and tidies up."""
+"""Who works on the jobs of a session: lets the engine go, or looks on; tells whoever hears of jobs, and tidies up."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from plugin_core.errors import StoreError
 from plugin_core.model import Job, JobState, Tagging
 from plugin_core.plugins import Plugins
 from plugin_core.registry import Registry
 from plugin_core.settings import Settings
+from plugin_core.tasks import run_stoppable, start, start_alone
 
 if TYPE_CHECKING:
-    import asyncio
-
     from plugin_core.jobs.engine import Engine, JobSet
     from plugin_core.jobs.policy import Reach
     from plugin_core.jobs.store import JobStore
@@ -27,6 +27,12 @@ OnChange = Callable[[Job, Job | None], None]
 
 _TIDY_EVERY = 3600.0
 """Seconds between two looks at what is kept of purchases, for a process that runs for days."""
+
+_LOOK_EVERY: Final = 0.5
+_AT_ONCE: Final = 200
+"""Jobs that are asked for in one go, so that nobody waits for long."""
+_SAID_AFTER: Final = 20.0
+"""Seconds in which nobody touched any of the jobs that are due, which are worth a word."""
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +68,6 @@ class Workshop:
     async def run(
         self, ids: Collection[str] | None, *, on_change: OnChange | None = None, stop: asyncio.Event | None = None
     ) -> list[Job]:
-        import asyncio
-
         from plugin_core.purchases.shelf import PurchasesSettings
 
         # What is wrong in the settings is said before the work, not after it.
@@ -95,8 +99,6 @@ class Workshop:
         Raises:
             TransientError: the bucket that machines share cannot be used.
         """
-        import asyncio
-
         if (depot := self._works.shelf.depot) is not None:
             await asyncio.to_thread(depot.check)
         paths = self._store.paths
@@ -104,8 +106,6 @@ class Workshop:
         await self._serve(self.engine(on_change, seen, concurrency), None, stop)
 
     async def _serve(self, engine: Engine, jobs: JobSet | None, stop: asyncio.Event) -> None:
-        from plugin_core.tasks import start_alone
-
         tidier = start_alone(self._keep_tidy(), "tidying up")
         try:
             await engine.serve(jobs, stop=stop)
@@ -116,8 +116,6 @@ class Workshop:
         self, ids: Callable[[], Collection[str]], hear: OnChange | None, stop: asyncio.Event, *, is_endless: bool
     ) -> None:
         """Hear of jobs that workers work on; their plugins hear of them there."""
-        from plugin_core.jobs.onlooker import Onlooker
-
         await Onlooker(self._store, hear or _ignore).run(ids, stop, is_endless=is_endless)
 
     def engine(self, on_change: OnChange | None, reach: Reach | None = None, concurrency: int = 32) -> Engine:
@@ -139,8 +137,6 @@ class Workshop:
         )
 
     async def _keep_tidy(self) -> None:
-        import asyncio
-
         while True:
             try:
                 await self._tidy_shelf()
@@ -151,7 +147,6 @@ class Workshop:
     async def _tidy_shelf(self) -> None:
         """Let go of what is kept of purchases for too long, or of too much."""
         from plugin_core.purchases.shelf import PurchasesSettings
-        from plugin_core.tasks import run_stoppable
 
         keep = self._settings.section("purchases", PurchasesSettings)
         shelf, ledger = self._works.shelf, self._store.purchases
@@ -221,3 +216,95 @@ class Ends:
         for job in jobs:
             if job.state.is_settled and self._told.get(job.id) is not job.state:
                 tell(self.hear, job, None)
+
+
+class Onlooker:
+    """Follows jobs of a store.
+
+    Args:
+        store: where workers work on them.
+        changed: hears of every change that is seen, with the job as it was seen before.
+    """
+
+    def __init__(self, store: JobStore, changed: OnChange) -> None:
+        self._store = store
+        self._changed = changed
+        self._seen: dict[str, Job] = {}
+        self._marks: dict[str, tuple[object, ...]] = {}
+        self._is_said = False
+
+    async def run(self, wanted: Callable[[], Collection[str]], stop: asyncio.Event, *, is_endless: bool) -> None:
+        """Follow jobs until ``stop`` is set, or unless it is endless until each has come to its end.
+
+        Args:
+            wanted: gives their ids, which may come and go.
+            stop: ends it.
+            is_endless: whether there may be more when all are settled.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        self._store.be_patient()
+        watcher = start(self._hasten(stop))
+        try:
+            await self._follow(wanted, stop, is_endless=is_endless)
+        finally:
+            watcher.cancel()
+
+    async def _hasten(self, stop: asyncio.Event) -> None:
+        """Let nobody who ends the following wait for a server that is away."""
+        await stop.wait()
+        self._store.be_patient(0.0)
+
+    async def _follow(self, wanted: Callable[[], Collection[str]], stop: asyncio.Event, *, is_endless: bool) -> None:
+        token, quiet = None, 0.0
+        while not stop.is_set():
+            new = [job_id for job_id in wanted() if job_id not in self._seen]
+            before, token = token, await asyncio.to_thread(self._store.changes_token)
+            if new or token != before:
+                is_moving = await self._look(set(wanted()))
+                quiet = 0.0 if is_moving else quiet
+            if not is_endless and all(self._seen[one].state.is_settled for one in wanted() if one in self._seen):
+                return
+            quiet += _LOOK_EVERY
+            self._wonder(quiet)
+            await _wait(stop)
+
+    async def _look(self, ids: set[str]) -> bool:
+        """Tell of what changed; return whether anything did."""
+        from plugin_core.jobs.claim import tell
+
+        self._seen = {job_id: job for job_id, job in self._seen.items() if job_id in ids}
+        self._marks = {job_id: mark for job_id, mark in self._marks.items() if job_id in ids}
+        open_ids = [one for one in sorted(ids) if one not in self._seen or not self._seen[one].state.is_settled]
+        is_moving = False
+        for first in range(0, len(open_ids), _AT_ONCE):
+            for job in await asyncio.to_thread(self._find_changed, open_ids[first : first + _AT_ONCE]):
+                known = self._seen.get(job.id)
+                self._seen[job.id] = job
+                is_moving |= known is not None and known != job
+                # What came to its end before it was looked at first is told, too.
+                if job.state.is_settled if known is None else known != job:
+                    tell(self._changed, job, known)
+        return is_moving
+
+    def _find_changed(self, ids: list[str]) -> list[Job]:
+        """Read those that have changed: at any time most of many wait."""
+        marks = self._store.marks(ids)
+        changed = [one for one, mark in marks.items() if self._marks.get(one) != mark]
+        self._marks |= marks
+        return self._store.find_all(changed) if changed else []
+
+    def _wonder(self, quiet: float) -> None:
+        if quiet >= _SAID_AFTER and not self._is_said and any(job.state.is_active for job in self._seen.values()):
+            self._is_said = True
+            log.warning(
+                "no worker has touched these jobs yet: `stembridge worker` runs one, where song and account are at hand"
+            )
+
+
+async def _wait(stop: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), _LOOK_EVERY)
+    except TimeoutError:
+        return

@@ -24,9 +24,8 @@ from plugin_core.errors import (
     UnclearAnswerError,
     UnresolvedError,
 )
-from plugin_core.jobs.claim import Claim, LostError
+from plugin_core.jobs.claim import Claim, LostError, fail, fail_unexpected, settle
 from plugin_core.jobs.keys import is_forced
-from plugin_core.jobs.outcome import fail, fail_unexpected, settle
 from plugin_core.jobs.submission import begin, search, submitting
 from plugin_core.jobs.work import Staged
 from plugin_core.model import JobState, Progress, Source, Written, show_path

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from plugin_core.errors import StembridgeError, StoreError
 from plugin_core.files.path_map import STAGING
-from plugin_core.jobs.claim import Changed
-from plugin_core.jobs.outcome import discard
+from plugin_core.jobs.claim import Changed, discard
 from plugin_core.jobs.policy import ANY, Policy, Reach
 from plugin_core.jobs.step import Heartbeat, Step
 from plugin_core.jobs.store import JobStore

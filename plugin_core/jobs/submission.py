@@ -18,9 +18,8 @@ from plugin_core.errors import (
     UsageError,
 )
 from plugin_core.files.database import new_id
-from plugin_core.jobs.claim import Claim, LostError
+from plugin_core.jobs.claim import Claim, LostError, fail, fail_unexpected, settle
 from plugin_core.jobs.keys import base_key, forced_key, is_forced
-from plugin_core.jobs.outcome import fail, fail_unexpected, settle
 from plugin_core.model import Job, JobState, Problem, Quote, Separation, Ticket
 from plugin_core.purchases.purchase import Purchase, PurchaseState, describe_time, purchase_key
 

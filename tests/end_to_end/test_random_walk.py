@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.jobs import engine, onlooker
+from plugin_core import workshop
+from plugin_core.jobs import engine
 from plugin_core.jobs.policy import Backoff, Policy
 from plugin_core.transfer import pauses
 from tests.end_to_end.shops import open_shop
@@ -51,6 +52,6 @@ def test_anything_in_any_order_where_machines_share_the_jobs(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgresql: str, name: str
 ) -> None:
     empty(postgresql)
-    for module in (engine, onlooker):
+    for module in (engine, workshop):
         monkeypatch.setattr(module, "_LOOK_EVERY", 0.05)
     _walk(home, tmp_path / "music", monkeypatch, name, ACTS if ACTS >= SHORT else ACTS // 2, postgresql)

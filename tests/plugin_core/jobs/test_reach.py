@@ -12,11 +12,11 @@ import pytest
 from plugin_core.errors import SettingsError, StembridgeError
 from plugin_core.files.path_map import PathMap
 from plugin_core.jobs.engine import Engine
-from plugin_core.jobs.onlooker import Onlooker
 from plugin_core.jobs.policy import Reach
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState, Quote, Separation, Stem
 from plugin_core.purchases.purchase import Purchase, PurchaseState
+from plugin_core.workshop import Onlooker
 from tests.plugin_core.jobs.conftest import FAST, Heard
 from tests.plugin_core.jobs.fakes import FakeWork, make_job
 
@@ -186,8 +186,8 @@ def test_a_host_follows_what_others_do_to_its_end(
 def test_it_is_said_once_that_nobody_works(
     store: JobStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("plugin_core.jobs.onlooker._SAID_AFTER", 0.01)
-    monkeypatch.setattr("plugin_core.jobs.onlooker._LOOK_EVERY", 0.01)
+    monkeypatch.setattr("plugin_core.workshop._SAID_AFTER", 0.01)
+    monkeypatch.setattr("plugin_core.workshop._LOOK_EVERY", 0.01)
     job, _ = store.add(make_job())
 
     async def follow() -> None:
