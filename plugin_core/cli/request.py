@@ -57,6 +57,7 @@ class Batch(Asker[Want]):
     keeps_rest = True
 
     def __init__(self, session: Session, display: Display, request: RunRequest | None = None) -> None:
+        self._session = session
         self._request = request or RunRequest()
         self.run: Run[Want] = Run(session, self, preset=self._request.preset, foresees=self._request.dry_run)
         self._display = display
@@ -116,6 +117,7 @@ class Batch(Asker[Want]):
         self._display.reuse(job)
 
     async def begin(self, jobs: Sequence[Job]) -> None:
+        self._display.has_workers = self._session.store.paths.is_shared
         self._display.begin(jobs)
 
     def change(self, job: Job, previous: Job | None) -> None:

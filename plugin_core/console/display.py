@@ -42,6 +42,9 @@ _LONG_ENOUGH = 2.0
 class Display(Protocol):
     """Shows one run. Entered before anything is said and left after the summary, or on the error that ended it."""
 
+    has_workers: bool = False
+    """Whether workers go on with what a run that is stopped leaves."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -104,6 +107,16 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         counts = ("done", "reused", "failed", "cancelled", "unconfirmed")
         told = [f"{getattr(self, name)} {name}" for name in counts if getattr(self, name)]
         return f"{', '.join(told)} in {span(self.seconds)}" if told else ""
+
+
+def describe_left(summary: Summary, *, has_workers: bool) -> str:
+    """Say what a run that was stopped leaves to whom; empty where it leaves nothing."""
+    if not summary.unfinished:
+        return ""
+    jobs = plural(summary.unfinished, "job")
+    if has_workers:
+        return f"stopped looking on; {jobs} left to the workers: stembridge jobs shows them, jobs cancel ends them"
+    return f"stopped; {jobs} unfinished: stembridge jobs resume"
 
 
 def summarise(
@@ -314,9 +327,8 @@ class PlainDisplay(Display):
     def finish(self, summary: Summary) -> None:
         if str(summary):
             self.say(str(summary))
-        if summary.unfinished:
-            told = f"stopped; {plural(summary.unfinished, 'job')} unfinished: stembridge jobs resume"
-            print(clean(told), file=sys.stderr)
+        if left := describe_left(summary, has_workers=self.has_workers):
+            print(clean(left), file=sys.stderr)
 
     def _tell_progress(self, job: Job) -> None:
         progress = job.progress

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from plugin_core.console.display import Summary, TimeLeft, Troubles
+from plugin_core.console.display import Display, Summary, TimeLeft, Troubles, describe_left
 from plugin_core.console.phrases import (
     clean,
     describe_offer,
@@ -55,7 +55,7 @@ class LiveLines(Live):
             super().refresh()
 
 
-class LiveDisplay:
+class LiveDisplay(Display):
     """Draws the jobs in work and scrolls what is settled.
 
     Args:
@@ -135,8 +135,8 @@ class LiveDisplay:
         self._live.stop()
         if str(summary):
             self.say(str(summary))
-        if summary.unfinished:
-            self.say(f"stopped; {plural(summary.unfinished, 'job')} unfinished: stembridge jobs resume")
+        if left := describe_left(summary, has_workers=self.has_workers):
+            self.say(left)
 
     def _tell_settled(self, job: Job) -> None:
         match job.state:

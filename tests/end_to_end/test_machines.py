@@ -251,6 +251,7 @@ def test_hosts_add_and_follow_while_workers_work(service: Counting, machines: li
         wait(lambda: len(session.store.list()) == 3)
         third.send_signal(signal.SIGINT)
         assert third.wait(PATIENCE) == 130, asking.said()
+        assert asking.said().splitlines()[-1].startswith("stopped looking on; 1 job left to the workers")
         (job,) = session.store.list([JobState.QUEUED])
         session.store.request_cancel(job.id)
         working.process = None

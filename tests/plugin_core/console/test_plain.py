@@ -87,6 +87,14 @@ def test_what_went_wrong_goes_to_standard_error_even_if_quiet(capsys: Capture, q
     assert bool(out) is not quiet
 
 
+def test_what_workers_go_on_with_is_left_to_them(capsys: Capture) -> None:
+    display = PlainDisplay()
+    display.has_workers = True
+    display.finish(Summary(unfinished=2))
+    told = "stopped looking on; 2 jobs left to the workers: stembridge jobs shows them, jobs cancel ends them\n"
+    assert capsys.readouterr() == ("", told)
+
+
 def test_what_a_job_waits_for_is_told_once(capsys: Capture) -> None:
     display = PlainDisplay(clock=Clock())
     waiting = make_job(JobState.RUNNING, problem=PROBLEM)
