@@ -221,6 +221,7 @@ _BESIDE = {
     "run": ("separate", "run"),
     "fetch": ("separate", "fetch"),
     "demo": ("separate", "demo"),
+    "worker": ("jobs", "worker"),
     "login": ("account", "login"),
     "plugins": ("doctor", "plugins"),
 }

@@ -22,10 +22,14 @@ from plugin_core.files.database import (
     Database,
     PassingError,
     Schema,
+    Statements,
     UndoneError,
     Waiter,
+    last_row,
+    rows,
+    translate,
+    translate_table,
 )
-from plugin_core.files.dialect import Statements, last_row, rows, translate, translate_table
 from plugin_core.files.path_map import UNMAPPED, PathMap
 
 PLACE: Final = "stembridge"

@@ -14,7 +14,7 @@ from plugin_core.presets import Preset, find_preset, load_presets
 from plugin_core.session import Session
 from plugin_core.wishes import SEPARATE, TAGS
 from stembridge_reaper.protocol import ChoiceStem, MenuChoice, Request
-from stembridge_reaper.settings import ReaperSettings
+from stembridge_reaper.runs import ReaperSettings
 
 LISTING = 20.0
 """Seconds that a service has to list its models."""

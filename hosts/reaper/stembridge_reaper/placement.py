@@ -51,8 +51,8 @@ from stembridge_reaper.protocol import (
     read_tag,
     write_tag,
 )
+from stembridge_reaper.runs import ReaperSettings
 from stembridge_reaper.selection import FinishedItem
-from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.takes import SLACK, UNFADED, place_take
 
 FOLDER_COLOUR: Final = (160, 160, 160)

@@ -24,6 +24,6 @@ def register_commands(group: click.Group) -> None:
 @hookimpl
 def register_sections(register: Callable[[str, type[msgspec.Struct]], None]) -> None:
     """Declare section ``reaper``."""
-    from stembridge_reaper.settings import ReaperSettings
+    from stembridge_reaper.runs import ReaperSettings
 
     register("reaper", ReaperSettings)

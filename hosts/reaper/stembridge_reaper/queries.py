@@ -19,9 +19,8 @@ from stembridge_reaper.placed_stems import name_file
 from stembridge_reaper.placement import Placement
 from stembridge_reaper.plan import write_plan
 from stembridge_reaper.protocol import PENDING, Request, Status, StemResult, read_request, read_status, read_tag
-from stembridge_reaper.runs import BEAT, DISMISSED, ENDED, FINAL, LOOK, PATIENCE, RUNS, hold
+from stembridge_reaper.runs import BEAT, DISMISSED, ENDED, FINAL, LOOK, PATIENCE, RUNS, ReaperSettings, hold
 from stembridge_reaper.selection import FinishedItem, find_finished, read_items
-from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.status import StatusFile, describe_failures, describe_run
 
 PLAN = "plan.jsonl"

@@ -26,9 +26,8 @@ from plugin_core.session import Session
 from plugin_core.tasks import start
 from stembridge_reaper.choices import choose_operations
 from stembridge_reaper.protocol import FileStatus, PartStatus, Request, Status, read_status
-from stembridge_reaper.runs import BEAT, DISMISSED, ENDED, FINAL, LOOK, PATIENCE
+from stembridge_reaper.runs import BEAT, DISMISSED, ENDED, FINAL, LOOK, PATIENCE, ReaperSettings
 from stembridge_reaper.selection import UsedFile, group_by_file, read_items
-from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.slices import Chooser, Stretch
 from stembridge_reaper.status import (
     Books,

@@ -11,8 +11,8 @@ from typing import Final, Protocol
 from plugin_core.errors import RefusedError, StembridgeError, UsageError
 from plugin_core.model import AccountState, Finding, Question, Verdict
 from plugin_core.providers.mvsep.account_calls import QueueState, User
+from plugin_core.providers.mvsep.caller import BASE_URL, NAME, MvsepSettings
 from plugin_core.providers.mvsep.catalogue import Catalogue
-from plugin_core.providers.mvsep.settings import BASE_URL, NAME, MvsepSettings
 from plugin_core.settings import Secret
 
 BELIEVED: Final = 60.0

@@ -34,6 +34,7 @@ from plugin_core.model import (
 )
 from plugin_core.protocols import GRACE, Finished, Order, Report, Waiting
 from plugin_core.providers.mvsep.account import QUESTIONS, TOKEN, UNKNOWN, Account, examine, login
+from plugin_core.providers.mvsep.caller import BASE_URL, NAME, MvsepSettings
 from plugin_core.providers.mvsep.catalogue import Algorithm, Catalogue
 from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.hashes import REGIONS, SEEN, JobLinks, find_hash, find_unnamed, locate
@@ -43,7 +44,6 @@ from plugin_core.providers.mvsep.options import REFERENCE, WEBHOOK
 from plugin_core.providers.mvsep.orders import fetch_results, is_by_link, read_answer, submit
 from plugin_core.providers.mvsep.plan import make_plan
 from plugin_core.providers.mvsep.requests import Kind, Requests, keep_given
-from plugin_core.providers.mvsep.settings import BASE_URL, NAME, MvsepSettings
 from plugin_core.service import Pace, size_limit
 from plugin_core.settings import Secret
 

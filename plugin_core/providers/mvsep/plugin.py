@@ -22,7 +22,7 @@ def register_separators(register: Callable[[Separator], None], settings: Setting
         SettingsError: a value in section ``mvsep`` is wrong.
     """
     from plugin_core.providers.mvsep.adapter import MvsepSeparator
-    from plugin_core.providers.mvsep.settings import MvsepSettings
+    from plugin_core.providers.mvsep.caller import MvsepSettings
 
     register(MvsepSeparator(settings.section("mvsep", MvsepSettings), settings.home))
 

@@ -22,7 +22,6 @@ from plugin_core.errors import (
 )
 from plugin_core.model import Finding, Model, Part, Plan, Question, Separation, Source, Ticket
 from plugin_core.protocols import Finished, Order, Report, Waiting
-from plugin_core.providers.tencent_ci.account import QUESTIONS, examine, login
 from plugin_core.providers.tencent_ci.client import PAGE, PAGES, JobFilter
 from plugin_core.providers.tencent_ci.jobs import FAILED, SUCCESS, JobDetail, pick_job, read_names, read_state
 from plugin_core.providers.tencent_ci.orders import (
@@ -34,7 +33,16 @@ from plugin_core.providers.tencent_ci.orders import (
     submit,
 )
 from plugin_core.providers.tencent_ci.rules import CiTemplate, load_rules
-from plugin_core.providers.tencent_ci.service import Service, find_job, note_place, place_of, settings_of
+from plugin_core.providers.tencent_ci.service import (
+    QUESTIONS,
+    Service,
+    examine,
+    find_job,
+    login,
+    note_place,
+    place_of,
+    settings_of,
+)
 from plugin_core.providers.tencent_ci.settings import NAME, SECTION, TencentSettings
 from plugin_core.service import Pace
 from plugin_core.settings import Secret

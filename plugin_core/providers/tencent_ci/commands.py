@@ -15,10 +15,9 @@ from plugin_core.console.context import Context
 from plugin_core.console.groups import examples, group
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.errors import ExitCode, OutcomeUnknownError, UsageError
-from plugin_core.providers.tencent_ci.account import Abilities, read_abilities
 from plugin_core.providers.tencent_ci.client import CiClient
 from plugin_core.providers.tencent_ci.rules import DEFAULT_MODE, CiTemplate, change_template, make_template
-from plugin_core.providers.tencent_ci.service import MediaInfo, Service, read_media
+from plugin_core.providers.tencent_ci.service import Abilities, MediaInfo, Service, read_abilities, read_media
 from plugin_core.providers.tencent_ci.settings import NAME, SECTION, TencentSettings
 
 T = TypeVar("T")

@@ -21,8 +21,8 @@ from stembridge_reaper.protocol import (
     TrackFacts,
     write_tag,
 )
+from stembridge_reaper.runs import ReaperSettings
 from stembridge_reaper.selection import FinishedItem, find_finished, group_by_file, read_items
-from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.status import describe_skipped
 
 from plugin_core import colour_of, sort_stems

@@ -13,8 +13,7 @@ from stembridge_reaper import worker
 from stembridge_reaper.choices import list_choices
 from stembridge_reaper.protocol import Status, read_request, read_status
 from stembridge_reaper.queries import Query
-from stembridge_reaper.runs import forget_old_runs, hold
-from stembridge_reaper.settings import ReaperSettings
+from stembridge_reaper.runs import ReaperSettings, forget_old_runs, hold
 from stembridge_reaper.status import StatusFile, in_reapers_words
 from stembridge_reaper.worker import Worker
 

@@ -18,7 +18,7 @@ from plugin_core.callbacks.server import Allowance, Receiver, open_socket, serve
 from plugin_core.providers.mediax.adapter import MediaxTagger
 from plugin_core.providers.mediax.client import MediaxSettings
 from plugin_core.providers.mvsep.adapter import MvsepSeparator
-from plugin_core.providers.mvsep.settings import MvsepSettings
+from plugin_core.providers.mvsep.caller import MvsepSettings
 from plugin_core.providers.tencent_ci.adapter import CiSeparator
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 

@@ -18,8 +18,8 @@ from plugin_core.console.groups import examples, group
 from plugin_core.console.options import JSON_OPTION, read_pairs
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.providers.mvsep.account_calls import DemoEntry, HistoryEntry, NewsItem, QueueState, QueueSummary
+from plugin_core.providers.mvsep.caller import MvsepSettings
 from plugin_core.providers.mvsep.client import MvsepClient, QualityEntry
-from plugin_core.providers.mvsep.settings import MvsepSettings
 from plugin_core.settings import Secret
 
 T = TypeVar("T")

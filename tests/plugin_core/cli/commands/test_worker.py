@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core import Session
-from plugin_core.cli.commands.worker import read_only
+from plugin_core.cli.commands.jobs import read_only
 from plugin_core.files import depot
 from plugin_core.model import Job, JobState, Separation
 from tests import quick_start

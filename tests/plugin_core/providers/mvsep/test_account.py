@@ -11,8 +11,8 @@ from plugin_core.errors import RefusedError, StembridgeError, TransientError, Us
 from plugin_core.model import Verdict
 from plugin_core.providers.mvsep.account import BELIEVED, Account, examine, is_premium, login
 from plugin_core.providers.mvsep.account_calls import User
+from plugin_core.providers.mvsep.caller import BASE_URL, MvsepSettings
 from plugin_core.providers.mvsep.catalogue import Catalogue
-from plugin_core.providers.mvsep.settings import BASE_URL, MvsepSettings
 from plugin_core.settings import Secret
 from tests.plugin_core.providers.mvsep.fakes import FREE, PREMIUM, TOKEN, Clock, FakeClient
 

@@ -21,9 +21,9 @@ from plugin_core.model import Progress, RemoteFile, Separation, Tagging, Ticket
 from plugin_core.protocols import Finished, ReadsFromUrl, Separator, Terms, Waiting, terms_of
 from plugin_core.providers.mvsep.account_calls import HistoryEntry
 from plugin_core.providers.mvsep.adapter import MvsepSeparator
+from plugin_core.providers.mvsep.caller import MvsepSettings
 from plugin_core.providers.mvsep.hashes import job_key
 from plugin_core.providers.mvsep.job_calls import Created, parse_job
-from plugin_core.providers.mvsep.settings import MvsepSettings
 from plugin_core.settings import Secret
 from tests.audio_files import write_song
 from tests.plugin_core.providers.mvsep.fakes import (

@@ -13,11 +13,11 @@ import pytest
 from plugin_core.cli.app import build_app
 from plugin_core.console.context import Context
 from plugin_core.providers.mvsep import client
+from plugin_core.providers.mvsep.caller import MvsepSettings
 from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.job_calls import PHASES
 from plugin_core.providers.mvsep.models import MEANS
 from plugin_core.providers.mvsep.options import OURS
-from plugin_core.providers.mvsep.settings import MvsepSettings
 from tests.simulators.mvsep.endpoints import ENDPOINTS
 
 FOLDER = Path(client.__file__).parent

@@ -17,9 +17,9 @@ from plugin_core.errors import OutcomeUnknownError, SourceError, UsageError
 from plugin_core.providers.mvsep import plugin
 from plugin_core.providers.mvsep.account_calls import HistoryEntry, UsedAlgorithm
 from plugin_core.providers.mvsep.adapter import MvsepSeparator
+from plugin_core.providers.mvsep.caller import MvsepSettings
 from plugin_core.providers.mvsep.hashes import SEEN, find_unnamed, job_key
 from plugin_core.providers.mvsep.requests import Kind, Requests, keep_given, remote_type_of
-from plugin_core.providers.mvsep.settings import MvsepSettings
 from plugin_core.settings import Secret
 from plugin_core.stems.layout import RECORD
 from plugin_core.tags.fields import TagSet

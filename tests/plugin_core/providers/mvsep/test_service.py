@@ -23,9 +23,9 @@ from plugin_core.model import Part, Plan, Ticket
 from plugin_core.plugins import load_plugins
 from plugin_core.protocols import Finished, Order, Separator
 from plugin_core.providers.mvsep.adapter import MvsepSeparator
+from plugin_core.providers.mvsep.caller import MvsepSettings
 from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.hashes import job_key
-from plugin_core.providers.mvsep.settings import MvsepSettings
 from plugin_core.purchases.purchase import Offer
 from plugin_core.settings import Secret
 from plugin_core.transfer import Transfer

@@ -7,8 +7,8 @@ import pytest
 
 from plugin_core.errors import RefusedError, TransientError, UsageError
 from plugin_core.model import Verdict
-from plugin_core.providers.tencent_ci.account import TRIAL
 from plugin_core.providers.tencent_ci.adapter import CiSeparator
+from plugin_core.providers.tencent_ci.service import TRIAL
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.settings import Secret
 from tests.plugin_core.providers.tencent_ci.conftest import transfer
