@@ -217,6 +217,8 @@ class Window:
 
 
 def _refuse_kind(path: Path, status: os.stat_result) -> None:
+    if stat.S_ISREG(status.st_mode):
+        return
     for is_kind, words in _KINDS:
         if is_kind(status.st_mode):
             raise SourceError(f"{show_path(path)} {words}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -26,13 +26,18 @@ def hash_file(path: Path, check: Callable[[], None] = lambda: None, *, limit: in
 
     With a ``limit`` in bytes, reading stops soon after it: a recording that is still growing has no end.
     """
+    with path.open("rb") as opened:
+        return hash_opened(opened, check, limit=limit)
+
+
+def hash_opened(opened: BinaryIO, check: Check = lambda: None, *, limit: int | None = None) -> Record:
+    """Do what ``hash_file`` does with a file that is open, from where it is."""
     digest = hashlib.sha256()
     size = 0
-    with path.open("rb") as opened:
-        while (limit is None or size <= limit) and (chunk := opened.read(_CHUNK)):
-            check()
-            digest.update(chunk)
-            size += len(chunk)
+    while (limit is None or size <= limit) and (chunk := opened.read(_CHUNK)):
+        check()
+        digest.update(chunk)
+        size += len(chunk)
     return Record(size, digest.hexdigest())
 
 

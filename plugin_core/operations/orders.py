@@ -12,7 +12,7 @@ import msgspec
 
 from plugin_core.errors import PlacementError, UsageError, blame
 from plugin_core.model import Job, Separation, Source, show_path
-from plugin_core.protocols import Bucket, Order, Provider, ReturnsInBucket, Stager
+from plugin_core.protocols import Bucket, Order, Provider, Stager
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.shelf import Shelf
 from plugin_core.settings import Secret
@@ -117,16 +117,18 @@ class Links:
         Raises:
             UsageError: it is missing, or no bucket, or there are several and none is named.
         """
-        if not isinstance(provider, ReturnsInBucket):
+        # What makes a ``ReturnsInBucket``, asked as in ``stager_for``.
+        wanted: str | None = getattr(provider, "bucket", None)
+        if wanted is None:
             return None
         found = self._stagers()
         buckets = {name: each for name, each in found.items() if isinstance(each, Bucket)}
-        if provider.bucket in buckets:
-            return buckets[provider.bucket]
-        if not provider.bucket and len(buckets) == 1:
+        if wanted in buckets:
+            return buckets[wanted]
+        if not wanted and len(buckets) == 1:
             return next(iter(buckets.values()))
-        if provider.bucket:
-            what = f"stager {provider.bucket!r}, which is {'no bucket' if provider.bucket in found else 'not set up'}"
+        if wanted:
+            what = f"stager {wanted!r}, which is {'no bucket' if wanted in found else 'not set up'}"
         else:
             what = f"a bucket of yours, and {'several are' if buckets else 'none is'} set up"
         remedy = f"name one of {', '.join(sorted(buckets))} in its settings" if buckets else "set one up, cos or s3"

@@ -239,8 +239,7 @@ class SeparationWork:
         staging = self._folders.make(job)
         song = self._song(job)
         # To hand the other one in again would not help this job.
-        song.require_no_other(stopper.check)
-        song.require(stopper.check)
+        song.require_no_other(stopper.check, may_be_gone=False)
         template, wish = self._template(job), wish_of(job)
         task = Treatment(
             source=job.source,

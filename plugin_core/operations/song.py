@@ -136,14 +136,16 @@ class Song:
         except SourceError:
             return False
 
-    def require_no_other(self, check: Check = lambda: None) -> None:
-        """Make sure that no other song lies where this one lay; one that is gone is in nobody's way.
+    def require_no_other(self, check: Check = lambda: None, *, may_be_gone: bool = True) -> None:
+        """Make sure that no other song lies where this one lay; one that is gone may be in nobody's way.
 
         Raises:
-            SourceError: another one does.
+            SourceError: another one does, or it is gone and may not be.
             TransientError: the disk or share does not answer.
         """
-        if os.path.lexists(self._source.path) and self._is_another(check):
+        if may_be_gone and not os.path.lexists(self._source.path):
+            return
+        if self._is_another(check):
             raise SourceError(
                 f"{show_path(self._source.path)} is another song than the one that was separated",
                 remedy="put that one back to have its stems placed",

@@ -339,15 +339,14 @@ def ready_folder(staging: Path, depth: int) -> Path:
 
 def read_layout(staging: Path, stems: Sequence[Stem]) -> Layout | None:
     """Return the layout of staged stems, or None when they stand in their place already (reused where they were)."""
-    try:
-        paths = [stem.path.relative_to(staging) for stem in stems]
-    except ValueError:
+    # In plain strings, since paths are slow.
+    within = f"{staging}{os.sep}"
+    paths = [str(stem.path) for stem in stems]
+    if not paths or not all(path.startswith(within) for path in paths):
         return None
-    if not paths:
-        return None
-    name = paths[0].parts[0]
+    name = paths[0].removeprefix(within).partition(os.sep)[0]
     depth = int(name.removeprefix(_PREFIX).partition("-")[0])
-    return Layout(staging / name, depth, tuple(PurePath(*path.parts[1:]) for path in paths))
+    return Layout(staging / name, depth, tuple(PurePath(path[len(within) + len(name) + 1 :]) for path in paths))
 
 
 def _number(path: PurePath, number: int, *, is_file: bool) -> PurePath:

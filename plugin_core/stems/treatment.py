@@ -12,7 +12,7 @@ import msgspec
 from plugin_core.audio.formats import resolve_format
 from plugin_core.audio.overload import Fit, choose_fit, show_gain
 from plugin_core.errors import ResultError
-from plugin_core.files.checksum import hash_file
+from plugin_core.files.checksum import hash_opened
 from plugin_core.files.disk import named
 from plugin_core.files.placement import copy_file, explain_os_error, sync_folder
 from plugin_core.model import Part, Separation, Source, Stem
@@ -276,5 +276,5 @@ def _is_final(checked: Checked, placed: Sequence[Placed], index: int, fit: Fit) 
 def _finish(path: Path, product: Product, stopper: Stopper, gain: float = 1.0) -> Stem:
     with path.open("rb+") as opened:
         os.fsync(opened.fileno())
-    record = hash_file(path, stopper.check)
+        record = hash_opened(opened, stopper.check)
     return Stem(name=product.name, label=product.label, path=path, size=record.size, sha256=record.sha256, gain=gain)

@@ -46,6 +46,7 @@ class PartFile:
         self.note: Note | None = None
         self.length = 0
         self._file: BinaryIO | None = None
+        self._may_be_noted = False
 
     @property
     def is_open(self) -> bool:
@@ -59,6 +60,7 @@ class PartFile:
 
     def open(self, place: str, earlier: Sequence[Path] = ()) -> None:
         """Take up what is there of this place, or the longest of ``earlier`` that belongs to it, or nothing."""
+        self._may_be_noted = True
         self.note = _read_note(self.path, self.note_path, place)
         if self.note is None:
             self._inherit(place, earlier)
@@ -75,10 +77,11 @@ class PartFile:
         self.length = 0
         self.note = note
         if is_kept:
+            self._may_be_noted = True
             self.note_path.write_bytes(msgspec.json.encode(note))
         else:
             # What an earlier one says is not true of these bytes.
-            self.note_path.unlink(missing_ok=True)
+            self._forget_note()
 
     def append(self, pieces: list[bytes]) -> None:
         """Write bytes at the end."""
@@ -111,7 +114,12 @@ class PartFile:
         os.fsync(self._file.fileno())
         self.close()
         self.path.replace(target)
-        self.note_path.unlink(missing_ok=True)
+        self._forget_note()
+
+    def _forget_note(self) -> None:
+        # Nearly always there was none.
+        if self._may_be_noted:
+            self.note_path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the file; what is in it stays."""

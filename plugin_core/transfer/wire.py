@@ -202,16 +202,16 @@ async def _exchange(client: httpx.AsyncClient, request: httpx.Request, call: Cal
 
 
 async def _told(opened: Opened, report: Bytes | None) -> AsyncGenerator[bytes]:
-    sent = 0
+    sent, length = 0, opened.length
     async with aclosing(opened.blocks()) as blocks:
         async for block in blocks:
             sent += len(block)
-            if sent > opened.length:
+            if sent > length:
                 raise SourceError("what is uploaded is longer than it was said to be")
             yield block
             if report is not None:
-                report(sent, opened.length)
-    if sent < opened.length:
+                report(sent, length)
+    if sent < length:
         raise SourceError("what is uploaded is shorter than it was said to be")
 
 

@@ -142,26 +142,27 @@ def listen(answers: Answers, songs: list[str]) -> None:
 
 
 def request(answers: Answers, url: str, songs: list[str]) -> None:
-    """Do the requests of a job for each song, with nothing around them."""
+    """Do the requests of a job for each song, one after the other, with nothing around them but httpx as we use it."""
     import httpx
 
     headers = {"Authorization": f"Bearer {PREMIUM_TOKEN}"}
     form = {"api_token": PREMIUM_TOKEN, "sep_type": str(FIVE_STEMS), "output_format": str(FLAC)}
 
-    def work() -> None:
-        with httpx.Client(timeout=60) as client:
+    async def work() -> None:
+        async with httpx.AsyncClient(timeout=60) as client:
             for song in map(Path, songs):
                 part = song.with_suffix(".part")
-                with song.open("rb") as opened:
-                    answer = client.post(f"{url}/api/separation/create", data=form, files={"audiofile": opened})
-                found = client.get(answer.json()["data"]["link"], headers=headers).json()
+                files = {"audiofile": (song.name, song.read_bytes())}
+                answer = await client.post(f"{url}/api/separation/create", data=form, files=files)
+                found = (await client.get(answer.json()["data"]["link"], headers=headers)).json()
                 for file in found["data"]["files"]:
-                    with client.stream("GET", file["url"]) as got, part.open("wb") as opened:
-                        for chunk in got.iter_bytes():
-                            opened.write(chunk)
+                    async with client.stream("GET", file["url"]) as got:
+                        with part.open("wb") as opened:
+                            async for chunk in got.aiter_bytes():
+                                opened.write(chunk)
                 part.unlink()
 
-    answers.put(_measure(work)[1])
+    answers.put(_measure(lambda: asyncio.run(work()))[1])
 
 
 def write_songs(folder: Path, count: int, seconds: float = SECONDS, suffix: str = "wav") -> Path:

@@ -1,11 +1,13 @@
-"""What one short job costs, in counts that no busy machine changes: statements, trips to a thread, flushes."""
+"""What one short job costs in counts that no busy machine changes: statements, trips to a thread, flushes, openings."""
 
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -34,7 +36,13 @@ def is_turn(frame: FrameType | None) -> bool:
 def count(session: Session, songs: list[Path], wish: Separation, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Return what the second of two jobs took; the first one warms up."""
     found: Counter[str] = Counter()
-    flush = os.fsync
+
+    def counted(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            found[name] += 1
+            return work(*arguments, **options)
+
+        return call
 
     def trace(statement: str) -> None:
         word = statement.split()[0]
@@ -50,19 +58,12 @@ def count(session: Session, songs: list[Path], wish: Separation, monkeypatch: py
 
     async def separate_counted(song: Path) -> None:
         loop = asyncio.get_running_loop()
-        start = loop.run_in_executor
-
-        def start_counted(*arguments: Any) -> Any:
-            found["thread"] += 1
-            return start(*arguments)
-
-        def flush_counted(file: int) -> None:
-            found["flush"] += 1
-            flush(file)
-
         with monkeypatch.context() as patch:
-            patch.setattr(loop, "run_in_executor", start_counted)
-            patch.setattr(os, "fsync", flush_counted)
+            patch.setattr(loop, "run_in_executor", counted("thread", loop.run_in_executor))
+            patch.setattr(os, "fsync", counted("flush", os.fsync))
+            # Whatever is opened by a path of ``pathlib``, and by its number.
+            patch.setattr(io, "open", counted("opened", io.open))
+            patch.setattr(os, "open", counted("opened", os.open))
             session.store._database._connection.set_trace_callback(trace)  # type: ignore[attr-defined]
             await separate(song)
             session.store._database._connection.set_trace_callback(None)  # type: ignore[attr-defined]
@@ -75,8 +76,11 @@ def count(session: Session, songs: list[Path], wish: Separation, monkeypatch: py
 @pytest.mark.parametrize(
     ("wish", "most"),
     [
-        (Separation(provider="mvsep", model="40"), {"statement": 56, "written": 17, "thread": 13, "flush": 8}),
-        (Separation(provider="local"), {"statement": 33, "written": 11, "thread": 10, "flush": 10}),
+        (
+            Separation(provider="mvsep", model="40"),
+            {"statement": 56, "written": 17, "thread": 13, "flush": 8, "opened": 46},
+        ),
+        (Separation(provider="local"), {"statement": 33, "written": 11, "thread": 10, "flush": 10, "opened": 60}),
     ],
     ids=["bought", "local"],
 )

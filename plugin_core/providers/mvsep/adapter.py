@@ -349,8 +349,8 @@ class MvsepSeparator:
 
     async def _algorithm_of(self, order: Order) -> Algorithm | None:
         """Return the job's model; a list that has lost it must not lose the job."""
-        algorithms = (await self.catalogue.listing()).algorithms
-        return next((one for one in algorithms if one.id == order.separation.model), None)
+        algorithms, model = (await self.catalogue.listing()).algorithms, order.separation.model
+        return next((one for one in algorithms if one.id == model), None)
 
     def _origins(self) -> Sequence[str]:
         """Return every node a job may live on: the base, where other jobs went, then those known of."""

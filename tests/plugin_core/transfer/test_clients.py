@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from typing import Any
 
+import httpcore
 import httpx
 import pytest
 
@@ -101,3 +103,23 @@ def test_cookies_are_not_kept() -> None:
             return client
 
     assert list(asyncio.run(go()).cookies.jar) == []
+
+
+def test_a_connection_is_asked_for_as_much_as_an_event_loop_has_at_once() -> None:
+    asked: list[int] = []
+
+    class Stream(httpcore.AsyncMockStream):
+        async def read(self, max_bytes: int, *rest: Any, **options: Any) -> bytes:
+            asked.append(max_bytes)
+            return await super().read(max_bytes, *rest, **options)
+
+    class Network(httpcore.AsyncMockBackend):
+        async def connect_tcp(self, *_arguments: Any, **_options: Any) -> httpcore.AsyncNetworkStream:
+            return Stream([b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", b"all"])
+
+    async def go() -> None:
+        async with httpcore.AsyncConnectionPool(network_backend=Network([])) as pool:
+            assert (await pool.request("GET", "http://127.0.0.1/")).content == b"all"
+
+    asyncio.run(go())
+    assert set(asked) == {256 << 10}
