@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from plugin_core.abilities import HasCallbacks
-from plugin_core.callbacks.calls import Paths
+from plugin_core.callbacks import Paths
 from plugin_core.errors import ServiceError, StembridgeError, blame
 from plugin_core.web_server import MortalConnection, answer, bind
 

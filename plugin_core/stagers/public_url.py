@@ -18,7 +18,7 @@ import msgspec
 from plugin_core.errors import PlacementError, SettingsError, StembridgeError, TransientError
 from plugin_core.files.disk import AWAY, FULL, explain_read_error, explain_write_error
 from plugin_core.model import Finding, Verdict, show_path
-from plugin_core.stagers.ledger import check_key, staged_name
+from plugin_core.stagers import check_key, staged_name
 
 FOLDER_PREFIX = "stembridge-"
 """What the folders begin with that we make; nothing else is ever removed."""

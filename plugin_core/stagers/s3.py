@@ -15,7 +15,7 @@ from plugin_core.files.depot import S3Settings
 from plugin_core.files.disk import explain_read_error
 from plugin_core.model import Finding, Verdict, disarm
 from plugin_core.settings import Secret
-from plugin_core.stagers.ledger import Ledger, check_key, staged_name
+from plugin_core.stagers import Ledger, check_key, staged_name
 
 T = TypeVar("T")
 

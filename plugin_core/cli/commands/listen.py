@@ -22,7 +22,7 @@ from plugin_core.errors import SettingsError, UsageError, install_hint
 if TYPE_CHECKING:
     import socket
 
-    from plugin_core.callbacks.calls import Paths
+    from plugin_core.callbacks import Paths
     from plugin_core.session import Session
 
 DEFAULT = "127.0.0.1:8717"
@@ -109,7 +109,7 @@ async def _listen(session: Session, address: tuple[str, int], public: str, told:
         from plugin_core.web_server import show_address
     except ImportError as error:
         raise SettingsError("listening needs starlette and uvicorn, which are not installed", remedy=INSTALL) from error
-    from plugin_core.callbacks.calls import Waker, open_paths
+    from plugin_core.callbacks import Waker, open_paths
 
     providers = {name: each for name, each in sorted(session.providers.items()) if isinstance(each, HasCallbacks)}
     if not providers:

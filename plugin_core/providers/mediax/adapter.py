@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from plugin_core.abilities import RemoteJob
-from plugin_core.callbacks.calls import read_json
+from plugin_core.callbacks import read_json
 from plugin_core.errors import (
     GoneError,
     OutcomeUnknownError,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
-from plugin_core.callbacks.calls import read_json
+from plugin_core.callbacks import read_json
 from plugin_core.errors import (
     GoneError,
     OutcomeUnknownError,

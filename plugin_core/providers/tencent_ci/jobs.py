@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from plugin_core.callbacks.calls import read_json
+from plugin_core.callbacks import read_json
 from plugin_core.errors import GoneError, ServiceError, UnchargedError
 from plugin_core.model import Progress, RemoteFile, disarm
 from plugin_core.protocols import Finished, Waiting

@@ -18,7 +18,7 @@ from plugin_core.providers.tencent_ci.caller import REQUEST_ID, CosCaller, Query
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.providers.tencent_ci.signature import presign, quote_path
 from plugin_core.settings import Secret
-from plugin_core.stagers.ledger import check_key
+from plugin_core.stagers import check_key
 from plugin_core.transfer import Body, Bytes, Call
 from plugin_core.transfer.calls import MissingError
 

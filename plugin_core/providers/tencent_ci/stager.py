@@ -16,7 +16,7 @@ from plugin_core.providers.tencent_ci.objects import BegunFile, ObjectHead
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.settings import Secret
-from plugin_core.stagers.ledger import Ledger, check_key, staged_name
+from plugin_core.stagers import Ledger, check_key, staged_name
 from plugin_core.transfer import Transfer
 
 _log = logging.getLogger(__name__)

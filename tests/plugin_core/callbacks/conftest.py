@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.abilities import HasCallbacks
-from plugin_core.callbacks.calls import Paths, open_paths
+from plugin_core.callbacks import Paths, open_paths
 from plugin_core.callbacks.server import Allowance, Receiver, open_socket, serve
 from plugin_core.providers.mediax.adapter import MediaxTagger
 from plugin_core.providers.mediax.client import MediaxSettings

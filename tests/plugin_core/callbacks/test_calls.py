@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from plugin_core.callbacks.calls import PAUSE, Waker
+from plugin_core.callbacks import PAUSE, Waker
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState, Ticket
 from tests.plugin_core.jobs.fakes import make_job

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.callbacks.calls import FILE_NAME, open_paths
+from plugin_core.callbacks import FILE_NAME, open_paths
 from plugin_core.errors import SettingsError
 
 CODE = """
 import sys
 from pathlib import Path
-from plugin_core.callbacks.calls import open_paths
+from plugin_core.callbacks import open_paths
 print(open_paths(Path(sys.argv[1])).of("x"))
 """
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugin_core.errors import PlacementError, UsageError
-from plugin_core.stagers.ledger import Ledger, check_key, staged_name
+from plugin_core.stagers import Ledger, check_key, staged_name
 
 
 @pytest.mark.parametrize(
