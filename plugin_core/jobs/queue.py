@@ -9,8 +9,8 @@ from typing import Final, NamedTuple, TypeVar
 
 from plugin_core.files.database import Connection, Database, begun_anew
 from plugin_core.files.path_map import read_stored, stored_json
-from plugin_core.jobs import changes, gate, queries
-from plugin_core.jobs.owner import Token
+from plugin_core.jobs import changes, queries
+from plugin_core.jobs.owner import Token, reap_shared, take_shared
 from plugin_core.jobs.policy import ANY, LONGEST, Reach
 from plugin_core.jobs.queries import from_row, progress_text, to_row
 from plugin_core.jobs.reader import JobReader
@@ -136,14 +136,14 @@ class JobQueue(JobReader):
             changes.clamp_due(connection, now, 0.0 if is_put_back else LONGEST)
             started, queued = (f"{condition} AND {reach.condition}" for condition in scope.value)
             if self._database.is_remote:
-                taken = gate.take(connection, owner, now, self.lease, slots, started, queued, reach.left)
+                taken = take_shared(connection, owner, now, self.lease, slots, started, queued, reach.left)
             else:
                 taken = take(connection, owner, now, self.lease, slots, started, queued)
             return None if taken is None else queries.fetch(connection, taken)
 
     def _reap(self, connection: Connection, now: float) -> None:
         if self._database.is_remote:
-            gate.reap(connection, now, self._process.token)
+            reap_shared(connection, now, self._process.token)
         else:
             reap(connection, now, self._process.is_own, self._process.is_gone)
 
