@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from plugin_core.files.locks import try_lock
+from plugin_core.files.disk import try_lock
 
 Signal = npt.NDArray[np.float64]
 

@@ -17,7 +17,7 @@ import msgspec
 
 from plugin_core.audio.formats import FORMAT_NAMES, FORMATS
 from plugin_core.errors import SettingsError, StembridgeError, UsageError, suggest_key
-from plugin_core.files.locks import try_lock
+from plugin_core.files.disk import try_lock
 from plugin_core.jobs.policy import JobsSettings
 from plugin_core.model import Operation, Tagging
 from plugin_core.plugins import Plugins

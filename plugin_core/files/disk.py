@@ -1,4 +1,4 @@
-"""The disk that a folder is on: its room, whether it is a network share, what it refuses in words that people know."""
+"""The disk that a folder is on: room, whether it is a network share, locks, what it refuses in words people know."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from typing import Final
 
 from plugin_core.errors import PlacementError, SourceError, StembridgeError, StoreError, TransientError
 from plugin_core.model import show_path
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 _NETWORK: Final = re.compile(
     r"(fuse\.)?(nfs\d?|cifs|smb\w*|9p|drvfs|afs\w*|ceph\w*|lustre|gluster\w*|beegfs\w*|gpfs|panfs|ncpfs|coda|orangefs|pvfs2"
@@ -208,3 +213,24 @@ def _rename(text: str, places: Mapping[Path, str | Path]) -> str:
         # Split and joined: a backslash in what is put in means nothing.
         text = theirs.join(re.split(pattern, text))
     return text
+
+
+def take_lock(descriptor: int) -> None:
+    """Lock an open file for this process alone, without waiting; closing the file gives the lock back.
+
+    Raises:
+        OSError: another process holds it (``BlockingIOError``, but for Windows), or the file system knows no locks.
+    """
+    if sys.platform == "win32":
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Tell whether ``take_lock`` got the lock."""
+    try:
+        take_lock(descriptor)
+    except OSError:
+        return False
+    return True

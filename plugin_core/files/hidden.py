@@ -16,8 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from plugin_core.files.disk import explain_write_error
-from plugin_core.files.locks import try_lock
+from plugin_core.files.disk import explain_write_error, try_lock
 from plugin_core.files.names import HIDDEN_PREFIX
 
 _FOLDER: Final = "hidden"

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 from plugin_core.errors import StoreError
 from plugin_core.files.database import Connection
-from plugin_core.files.locks import try_lock
+from plugin_core.files.disk import try_lock
 from plugin_core.model import show_path
 
 _log = logging.getLogger(__name__)

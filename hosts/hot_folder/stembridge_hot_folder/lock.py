@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from plugin_core.errors import UsageError
-from plugin_core.files.disk import FULL
-from plugin_core.files.locks import take_lock
+from plugin_core.files.disk import FULL, take_lock
 from plugin_core.model import show_path
 from stembridge_hot_folder.files import open_regular
 

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from plugin_core.files.locks import try_lock
+from plugin_core.files.disk import try_lock
 from plugin_core.settings import Settings
 
 

@@ -20,8 +20,7 @@ from typing import IO, TYPE_CHECKING, Final
 import msgspec
 
 from plugin_core.errors import ServiceError, SpoiltFileError, StembridgeError, TransientError, UsageError
-from plugin_core.files.disk import explain_read_error, explain_write_error
-from plugin_core.files.locks import try_lock
+from plugin_core.files.disk import explain_read_error, explain_write_error, try_lock
 from plugin_core.files.placement import copy_file, rename_exclusive, sync_folder, write_durably
 from plugin_core.model import show_path
 from plugin_core.providers.neural.networks import NeuralModel, WeightFile, Weights

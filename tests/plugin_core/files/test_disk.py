@@ -24,6 +24,8 @@ from plugin_core.files.disk import (
     kind_in,
     named,
     read_mounts,
+    take_lock,
+    try_lock,
 )
 from plugin_core.files.placement import explain_os_error
 from plugin_core.jobs.store import JobStore
@@ -196,3 +198,16 @@ def test_a_path_stands_for_a_path_and_keeps_what_is_below(tmp_path: Path) -> Non
     with pytest.raises(TransientError) as caught, named(places):
         raise TransientError(f"{OURS}/ready-1-ab/My Song.stems/My Song - Bass.flac and {OURS}/x")
     assert caught.value.message == rf"{tmp_path}/a\1 music/My Song.stems/My Song - Bass.flac and {tmp_path}/x"
+
+
+def test_one_holder_at_a_time_until_the_file_is_closed(tmp_path: Path) -> None:
+    first, second = (os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT) for _ in range(2))
+    try:
+        assert try_lock(first)
+        assert not try_lock(second)
+        with pytest.raises(OSError, match=r"."):
+            take_lock(second)
+        os.close(first)
+        assert try_lock(second)
+    finally:
+        os.close(second)

@@ -21,7 +21,7 @@ from plugin_core.errors import (
     TransientError,
     UsageError,
 )
-from plugin_core.files.locks import take_lock
+from plugin_core.files.disk import take_lock
 from plugin_core.providers.neural import library
 from plugin_core.providers.neural.library import Digest, Library, fetch_files, foreign_folders, is_file, read_digest
 from plugin_core.providers.neural.networks import NeuralModel, WeightFile
