@@ -83,7 +83,7 @@ class Heartbeat:
 
     def _due(self) -> dict[Claim, Beat]:
         """Return the beats of the steps with new progress, and of those whose last one was a while ago."""
-        beats, every = {}, min(self._store.heartbeat_every, self._store.lease / 3)
+        beats, every = {}, self._store.lease / 4
         for claim, (beaten, stored) in self._steps.items():
             new = claim.progress if claim.progress != stored else None
             if new is not None or claim.now() - beaten >= every:

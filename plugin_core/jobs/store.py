@@ -57,7 +57,6 @@ class JobStore(JobQueue):
         clock: seconds since the epoch; default the time that all who share the store go by.
         lease: seconds after which a silent owner loses its job.
         patience: seconds that a lock of another process is waited for; default half a minute.
-        heartbeat: seconds between signs of life; default a quarter of the lease.
         kind_of: tells the type of the file system that holds a folder.
         steady: seconds that nobody sets; default those of this computer, or ``clock`` where that is another than its.
         paths: by which names paths are stored.
@@ -74,14 +73,12 @@ class JobStore(JobQueue):
         clock: Callable[[], float] | None = None,
         lease: float = LEASE,
         patience: float | None = None,
-        heartbeat: float | None = None,
         kind_of: Callable[[Path], str] | None = None,
         steady: Callable[[], float] | None = None,
         paths: PathMap = UNMAPPED,
         is_moving: bool = False,
     ) -> None:
         self.place = place if isinstance(place, str) else place.absolute()
-        self.heartbeat_every = lease / 4 if heartbeat is None else heartbeat
         database, process = _open(self.place, patience, paths, kind_of)
         if clock is None or clock is time.time:
             clock, steady = database.now, steady or time.monotonic

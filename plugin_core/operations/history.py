@@ -296,14 +296,14 @@ class History:
             log.info("job %s: its stems stand beside %s already", job.id, show_path(job.source.path))
         return kept
 
-    async def look_beside(self, offer: Offer, bill: Bill = _NO_BILL) -> Offer:
+    async def look_beside(self, offer: Offer) -> Offer:
         """Return the offer with stems that ``recognise`` finds; nothing is stored.
 
         Raises:
             SourceError: the song cannot be read.
             TransientError: the disk or share does not answer.
         """
-        job = await self._look_beside(offer, bill)
+        job = await self._look_beside(offer, _NO_BILL)
         return offer if job is None else self._with_standing(offer, job)
 
     async def _look_beside(self, offer: Offer, bill: Bill) -> Job | None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.ffmpeg import Which
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import identify
 from plugin_core.audio.source_file import held_still
@@ -36,15 +34,11 @@ class RecordingBook:
     Args:
         database: the file, with whatever else lies in it.
         clock: seconds since the epoch.
-        which: finds ffmpeg.
     """
 
-    def __init__(
-        self, database: Database, *, clock: Callable[[], float] = time.time, which: Which = shutil.which
-    ) -> None:
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._clock = clock
-        self._which = which
 
     @begun_anew
     def find(self, path: Path, info: AudioInfo | None = None, *, check: Check = lambda: None) -> KnownFile | None:
@@ -107,7 +101,7 @@ class RecordingBook:
 
     def _identify(self, path: Path) -> AudioInfo | None:
         try:
-            return identify(path, which=self._which)
+            return identify(path)
         except SourceError:
             # Its bytes may be known all the same.
             return None
@@ -123,7 +117,7 @@ class RecordingBook:
         with held_still(path):
             digests = [raw1(hash_content(path, check))]
             if not self._is_heard(digests[0]):
-                digests.append(digest_of(path, info, check=check, which=self._which))
+                digests.append(digest_of(path, info, check=check))
         return digests
 
     def _is_heard(self, digest: str) -> bool:
