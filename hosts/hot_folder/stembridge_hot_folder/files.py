@@ -192,7 +192,7 @@ class Version:
             self.require_same()
             raise TransientError(f"it cannot be opened: {error.strerror}") from error
         self.require_same()
-        folder = os.path.dirname(self.path)  # noqa: PTH120 - bytes
+        folder = os.path.dirname(self.path)
         is_behind_link = os.path.realpath(folder) != folder
         if is_behind_link or (found.size, found.mtime_ns) != (self.identity.size, self.identity.mtime_ns):
             raise VersionChanged

@@ -339,5 +339,5 @@ def _side_file(song: Path) -> list[Path]:
 def _number(name: str, number: int) -> str:
     if number == 1:
         return name
-    stem, ending = os.path.splitext(name)  # noqa: PTH122 - of a name, not a path
+    stem, ending = os.path.splitext(name)
     return f"{stem} ({number}){ending}"

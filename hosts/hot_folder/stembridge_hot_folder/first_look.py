@@ -140,7 +140,7 @@ class FirstLook:
             else:
                 self._record.end_duplicate(why)
             return True
-        beside = os.path.splitext(path)[0] + os.fsencode(STEMS_SUFFIX)  # noqa: PTH122 - bytes
+        beside = os.path.splitext(path)[0] + os.fsencode(STEMS_SUFFIX)
         has_stems = await asyncio.to_thread(_stand_in, Path(os.fsdecode(beside)), hashes)
         if has_stems:
             self._record.end_skipped(f"its stems stand in {_show(beside)}; {_FORCE}")
@@ -300,7 +300,7 @@ def _gate_of(place: Path, parent: Path, root: bytes, recipe: str) -> Gate | None
     if place != parent:
         return recipe
     try:
-        is_same = os.stat(place).st_dev == os.stat(root).st_dev  # noqa: PTH116 - one of them bytes
+        is_same = os.stat(place).st_dev == os.stat(root).st_dev
     except OSError as error:
         raise TransientError(f"the disk or share does not answer: {error.strerror}") from error
     # Another disk may be mounted below the folder; the others are none the worse for it.

@@ -111,7 +111,7 @@ class HotFolder(msgspec.Struct, frozen=True, kw_only=True):
         for place in places:
             # Made with the first song that is moved there.
             with contextlib.suppress(OSError):
-                status = os.stat(place)  # noqa: PTH116 - bytes
+                status = os.stat(place)
                 excluded.append((status.st_dev, status.st_ino))
         is_share = is_network(self.kind)
         return ScanRules(names=self.names, excluded=excluded, passed=tuple(places), is_share=is_share)
@@ -239,7 +239,7 @@ def _refuse_shared_places(folders: Sequence[HotFolder]) -> None:
 
 def _is_same(one: bytes, other: bytes) -> bool:
     try:
-        return os.path.samefile(one, other)  # noqa: PTH121 - bytes
+        return os.path.samefile(one, other)
     except OSError:
         return fold(os.fsdecode(one)) == fold(os.fsdecode(other))
 
@@ -251,9 +251,9 @@ def _is_inside(path: bytes, folder: bytes) -> bool:
         return True
     current = path
     while True:
-        if os.path.exists(current) and _is_same(current, folder):  # noqa: PTH110 - bytes
+        if os.path.exists(current) and _is_same(current, folder):
             return True
-        parent = os.path.dirname(current)  # noqa: PTH120 - bytes
+        parent = os.path.dirname(current)
         if parent == current:
             return False
         current = parent

@@ -242,7 +242,7 @@ class FolderIntake:
                 case Passed(path, reason) if reason == SESSION:
                     self._leave(path, reason)
                 case Passed(path, reason):
-                    if not self.folder.names.why_no_song(os.path.basename(path)):  # noqa: PTH119 - bytes
+                    if not self.folder.names.why_no_song(os.path.basename(path)):
                         # A link, pipe or folder may have taken the place of a song.
                         self._miss(path)
                         self._tell_once(path, reason)

@@ -152,17 +152,17 @@ class FolderLock:
         if self._holds_shared:
             self._holds_shared = False
             with contextlib.suppress(OSError):
-                os.rmdir(self._shared)  # noqa: PTH106 - bytes
+                os.rmdir(self._shared)
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def _take_shared(self) -> None:
         try:
-            os.mkdir(self._shared)  # noqa: PTH102 - bytes
+            os.mkdir(self._shared)
         except FileExistsError:
             # Our own may be left from before the share went away.
-            if os.stat(self._shared).st_mtime_ns != self._stamp:  # noqa: PTH116 - bytes
+            if os.stat(self._shared).st_mtime_ns != self._stamp:
                 self._wait_until_stale()
         self._stamp_shared()
         self._holds_shared = True
@@ -170,18 +170,18 @@ class FolderLock:
 
     def _stamp_shared(self) -> None:
         os.utime(self._shared)
-        self._stamp = os.stat(self._shared).st_mtime_ns  # noqa: PTH116 - bytes
+        self._stamp = os.stat(self._shared).st_mtime_ns
 
     def _wait_until_stale(self) -> None:
         """Watch the other's sign of life by our own clock: the share's may be wrong."""
-        before = os.stat(self._shared).st_mtime_ns  # noqa: PTH116 - bytes
+        before = os.stat(self._shared).st_mtime_ns
         until = self._clock() + STALE
         while self._clock() < until:
             self._sleep(1.0)
             try:
-                now = os.stat(self._shared).st_mtime_ns  # noqa: PTH116 - bytes
+                now = os.stat(self._shared).st_mtime_ns
             except FileNotFoundError:
-                os.mkdir(self._shared)  # noqa: PTH102 - bytes
+                os.mkdir(self._shared)
                 return
             if now != before:
                 raise UsageError(
@@ -243,7 +243,7 @@ def _me() -> str:
 
 
 def _folder_of(path: bytes) -> str:
-    return _show(os.path.dirname(path))  # noqa: PTH120 - bytes
+    return _show(os.path.dirname(path))
 
 
 def _show(path: bytes) -> str:
@@ -271,7 +271,7 @@ def _refuse(other: bytes, what: str) -> None:
 
 
 def _parents(folder: bytes) -> Iterator[bytes]:
-    while (parent := os.path.dirname(folder)) != folder:  # noqa: PTH120 - bytes
+    while (parent := os.path.dirname(folder)) != folder:
         yield parent
         folder = parent
 

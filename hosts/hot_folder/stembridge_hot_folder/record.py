@@ -216,7 +216,7 @@ def remove_error(song: bytes) -> None:
         elif is_ours(path, song):
             # What cannot be removed is only a note that is out of date.
             with contextlib.suppress(OSError):
-                os.unlink(path)  # noqa: PTH108 - bytes
+                os.unlink(path)
             return
 
 
@@ -242,21 +242,21 @@ def _place(text: str, path: bytes) -> None:
         OSError: it cannot be written.
     """
     is_renewed = os.path.lexists(path)
-    temporary = os.path.join(os.path.dirname(path), f"{HIDDEN_PREFIX}error-{os.getpid()}.tmp".encode())  # noqa: PTH120
+    temporary = os.path.join(os.path.dirname(path), f"{HIDDEN_PREFIX}error-{os.getpid()}.tmp".encode())
     # Left by a crash of a process of this number, or put there by somebody to be written through.
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary)  # noqa: PTH108 - bytes
+        os.unlink(temporary)
     descriptor = open_regular(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as opened:
             opened.write(text)
         if is_renewed:
-            os.replace(temporary, path)  # noqa: PTH105 - bytes
+            os.replace(temporary, path)
         else:
             rename_exclusive(Path(os.fsdecode(temporary)), Path(os.fsdecode(path)))
     except OSError:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)  # noqa: PTH108 - bytes
+            os.unlink(temporary)
         raise
 
 

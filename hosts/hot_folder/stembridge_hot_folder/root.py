@@ -135,7 +135,7 @@ class Root:
         return os.path.lexists(os.path.join(self._folder.path, LOCK_NAME))
 
     def _read(self) -> tuple[int, int]:
-        status = os.stat(self._folder.path)  # noqa: PTH116 - bytes
+        status = os.stat(self._folder.path)
         if os.path.realpath(self._folder.path) != self._folder.path:
             # No song behind a link is taken: whoever set it would choose which.
             raise OSError(errno.ELOOP, "a link leads there now; to follow it, start the watch anew")

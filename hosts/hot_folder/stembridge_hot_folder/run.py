@@ -88,7 +88,7 @@ class Preview(Asker[Want]):
     def find(self, folder: HotFolder, recipes: Recipes, ledger: SongLedger | None) -> Iterator[Want]:
         """Yield what would be done in a folder, and tell of what would not."""
         for sight in scan(folder.path, folder.rules()):
-            if isinstance(sight, Passed) and not folder.names.why_no_song(os.path.basename(sight.path)):  # noqa: PTH119
+            if isinstance(sight, Passed) and not folder.names.why_no_song(os.path.basename(sight.path)):
                 self._reporter.tell("passed", sight.path, sight.reason)
             if not isinstance(sight, SeenSong):
                 continue

@@ -63,7 +63,7 @@ class Names:
     def why_no_song(self, name: bytes) -> str:
         """Return why a file of this name is passed over; empty for a song's name."""
         text = os.fsdecode(name)
-        if os.path.splitext(text)[1].lower() not in self._suffixes:  # noqa: PTH122 - of a name, not a path
+        if os.path.splitext(text)[1].lower() not in self._suffixes:
             return "not the name of a song"
         folded = fold(text)
         if self._partial.match(folded):
@@ -182,8 +182,8 @@ def look(
     """
     sessions = {} if sessions is None else sessions
     for path in paths:
-        if rules.names.is_session([os.path.basename(path)]):  # noqa: PTH119 - bytes
-            sessions.pop(os.path.dirname(path), None)  # noqa: PTH120 - bytes
+        if rules.names.is_session([os.path.basename(path)]):
+            sessions.pop(os.path.dirname(path), None)
         barrier = _find_barrier(path, rules, root, sessions)
         if barrier is not None and barrier.path == path:
             yield barrier
@@ -210,7 +210,7 @@ def _see(path: bytes, rules: ScanRules, folders: list[bytes]) -> Iterator[Sight]
     except OSError as error:
         yield Gone(path) if error.errno in GONE else Unreadable(path, error)
         return
-    name = os.path.basename(path)  # noqa: PTH119 - bytes
+    name = os.path.basename(path)
     if stat.S_ISDIR(status.st_mode):
         reason = rules.names.why_passed(name)
         if path in rules.passed or (status.st_dev, status.st_ino) in rules.excluded:
@@ -245,9 +245,9 @@ def _find_barrier(path: bytes, rules: ScanRules, root: bytes, sessions: dict[byt
     """
     if passed := next((one for one in rules.passed if is_below(path, one)), None):
         return Passed(passed, _OURS)
-    parent = os.path.dirname(path)  # noqa: PTH120 - bytes
+    parent = os.path.dirname(path)
     while len(parent) > len(root) and is_below(parent, root):
-        if reason := rules.names.why_passed(os.path.basename(parent)):  # noqa: PTH119 - bytes
+        if reason := rules.names.why_passed(os.path.basename(parent)):
             return Passed(path if reason == SESSION else parent, reason)
         try:
             status = os.lstat(parent)
@@ -262,13 +262,13 @@ def _find_barrier(path: bytes, rules: ScanRules, root: bytes, sessions: dict[byt
             sessions[parent] = _is_session(parent, rules.names)
         if sessions[parent]:
             return Passed(path, SESSION)
-        parent = os.path.dirname(parent)  # noqa: PTH120 - bytes
+        parent = os.path.dirname(parent)
     return None
 
 
 def _is_session(folder: bytes, names: Names) -> bool:
     try:
-        return names.is_session(os.listdir(folder))  # noqa: PTH208 - bytes
+        return names.is_session(os.listdir(folder))
     except OSError:
         # Gone or unreachable: that is found out at the path itself.
         return False
