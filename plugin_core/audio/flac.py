@@ -97,29 +97,27 @@ def _read_number(header: bytes, place: int) -> tuple[int | None, int]:
 
 
 def _crc8(data: bytes) -> int:
-    found = 0
+    table, found = _crc_table(8, 0x07), 0
     for byte in data:
-        found ^= byte
-        for _ in range(8):
-            found = (found << 1 ^ 0x07) & 0xFF if found & 0x80 else found << 1
+        found = table[found ^ byte]
     return found
 
 
 def crc16(data: bytes) -> int:
     """Return the checksum of a frame's bytes; 0 for a whole frame with its own."""
-    table, found = _crc16_table(), 0
+    table, found = _crc_table(16, 0x8005), 0
     for byte in data:
         found = (found << 8 & 0xFFFF) ^ table[found >> 8 ^ byte]
     return found
 
 
 @functools.cache
-def _crc16_table() -> tuple[int, ...]:
-    table = []
+def _crc_table(bits: int, polynomial: int) -> tuple[int, ...]:
+    table, top, mask = [], 1 << bits - 1, (1 << bits) - 1
     for byte in range(256):
-        found = byte << 8
+        found = byte << bits - 8
         for _ in range(8):
-            found = (found << 1 ^ 0x8005) & 0xFFFF if found & 0x8000 else found << 1
+            found = (found << 1 ^ polynomial) & mask if found & top else found << 1
         table.append(found)
     return tuple(table)
 
