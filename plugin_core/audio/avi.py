@@ -36,13 +36,16 @@ class _AviPart(NamedTuple):
 def read_avi(window: Window, size: int) -> AviSound | None:
     """Return what an AVI says of its sound; None where it has none, or its header is damaged."""
     streams = start = length = late = filled = 0
-    second = 0.0
+    second = shown = 0.0
     wanted = b""
     for chunk in _list_chunks(window, _HEAD, size):
         if chunk.name == b"strh":
-            header = window.take(chunk.start, _HEADER)
-            if header.startswith(b"auds") and len(header) == _HEADER and not wanted:
-                scale, rate, start, length = struct.unpack_from("<IIII", header, 20)
+            header = window.take(chunk.start, _HEADER).ljust(_HEADER, b"\0")
+            scale, rate, first, count = struct.unpack_from("<IIII", header, 20)
+            if header.startswith(b"vids") and rate:
+                shown = max(shown, (first + count) * scale / rate)
+            elif header.startswith(b"auds") and not wanted:
+                start, length = first, count
                 second = scale / rate if rate else 0.0
                 wanted = b"%02dwb" % streams
             streams += 1
@@ -51,6 +54,9 @@ def read_avi(window: Window, size: int) -> AviSound | None:
             filled, late = filled + bool(chunk.size), late + (not chunk.size)
             if filled == _FIRST_FRAMES:
                 break
+    if (start + late) * second > (shown or length * second):
+        # Beyond the end of the pictures, or longer than all there is, it is no time.
+        start = late = 0
     return AviSound((start + late) * second, (start + length) * second if length else 0.0) if second else None
 
 

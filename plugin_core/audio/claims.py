@@ -53,8 +53,8 @@ class LengthClaim(NamedTuple):
     """Whether more follows than padding."""
 
 
-def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim:
-    """Return what a file of a rarely met kind says of its length; nothing for other kinds.
+def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim | None:
+    """Return what a file of a rarely met kind says of its length; None for other kinds.
 
     Args:
         path: the file.
@@ -73,7 +73,7 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim:
         )
     mark = next((one for one in _KINDS if head.startswith(one)), None)
     if mark is None:
-        return LengthClaim()
+        return None
     at, parts, measure = 0, [], _KINDS[mark]
     while claimed := measure(window, at):
         if claimed == _ODD:

@@ -13,7 +13,7 @@ from typing import IO, Final
 import numpy as np
 import numpy.typing as npt
 
-from plugin_core.audio.ffmpeg import INSTALL, Which, explain, name_input
+from plugin_core.audio.ffmpeg import INSTALL, Which, explain, name_input, run_quietly
 from plugin_core.audio.info import AudioInfo, ByteSpan, Piece, Timeline
 from plugin_core.audio.samples import Samples
 from plugin_core.audio.source_file import AGAIN, damaged
@@ -25,6 +25,8 @@ _PIPED: Final = {"s32le": "<i4", "f32le": "<f4", "f64le": "<f8"}
 _FULL_SCALE: Final = 2.0**31
 
 _SKIPPED: Final = 1 << 16
+_DOUBTFUL_SECONDS: Final = 0.25
+"""More than encoders add in front and at the end."""
 
 
 class FfmpegDecoder:
@@ -74,6 +76,17 @@ class FfmpegDecoder:
             # Some damage of lossless codecs (ALAC has no checksums) is only complained of; lossy streams give rise
             # to complaints when they are healthy.
             raise damaged(self._path, None, explain(said, self._path))
+        if self._is_doubtful(said):
+            raise damaged(self._path, self.position / self._info.sample_rate)
+
+    def _is_doubtful(self, said: bytes) -> bool:
+        """Tell whether not the codec but the container is complained of, and holds other than its header says."""
+        info = self._info
+        codec = b"[" + info.codec.encode()
+        if info.is_headerless or len(info.layouts) > 1 or all(line.startswith(codec) for line in said.splitlines()):
+            return False
+        silence = sum(piece.silence for piece in info.timeline.pieces) if info.timeline else 0
+        return abs(self.position + silence - info.duration * info.sample_rate) > _DOUBTFUL_SECONDS * info.sample_rate
 
 
 def _choose_format(info: AudioInfo) -> str:
@@ -94,6 +107,15 @@ def decode_command(
         *("-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"),
         *("-f", sample_format, "-c:a", f"pcm_{sample_format}", "pipe:1"),
     ]
+
+
+def copy_stream(program: str, path: Path, part: ByteSpan) -> bytes:
+    """Return the packets of the first audio stream in a part of a file, end to end; nothing when ffmpeg fails."""
+    command = [
+        *(program, "-nostdin", "-hide_banner", "-v", "quiet", *name_input(path, part)),
+        *("-map", "0:a:0", "-c", "copy", "-f", "data", "pipe:1"),
+    ]
+    return run_quietly(command)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ and MPEG-PS, and WAV, AU, FLAC, FLV, Matroska and fragmented MP4 whose writer co
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Final, NamedTuple
 
 from plugin_core.audio.avi import read_avi
 from plugin_core.audio.claims import MUSEPACK, check_claim, read_musepack
-from plugin_core.audio.envelope import find_end, measure_tag
+from plugin_core.audio.envelope import find_audio, measure_tag
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.movie import is_movie
 from plugin_core.audio.source_file import LEAP, FileReading, Window, cut_short, joined
@@ -29,6 +28,7 @@ _ASF_LIVE: Final = 1
 """The flag of a recording whose sizes nobody filled in."""
 _EBML: Final = b"\x1a\x45\xdf\xa3"
 _SEGMENT: Final = b"\x18\x53\x80\x67"
+_FLV: Final = b"FLV\1"
 _FLV_SIZE: Final = b"\0\x08filesize\0"
 _FLV_ABOUT: Final = 1 << 14
 _WAVPACK: Final = b"wvpk"
@@ -47,6 +47,7 @@ _TS_FORMS: Final = ((188, 0), (192, 4), (204, 0))
 """Of MPEG-TS, of Blu-ray's, and of one with error correction: bytes of a packet, and the place of its mark."""
 _PACK: Final = b"\0\0\1\xba"
 _PS_END: Final = b"\0\0\1\xb9"
+_AC3: Final = b"\x0b\x77"
 _DTS: Final = (b"\x7f\xfe\x80\x01", b"\xfe\x7f\x01\x80", b"\x1f\xff\xe8\x00", b"\xff\x1f\x00\xe8")
 """How a frame begins: words of 16 bits, the same with their bytes swapped, words of 14 bits, and these swapped."""
 _DTS_MORE: Final = b"\x64\x58\x20\x25"
@@ -78,6 +79,8 @@ class Extent(NamedTuple):
     """Samples that the decoder puts in front, and those of the music; 0 where that is not told."""
     goes_on: bool = False
     """Whether there is more behind the sound that it counts."""
+    span: ByteSpan | None = None
+    """Where it lies between tags by which ffmpeg would stop, or not look at what is behind; None where it would not."""
 
 
 class _Box(NamedTuple):
@@ -92,8 +95,23 @@ def check_extent(path: Path, descriptor: int, passage: FileReading | None = None
     Raises:
         SourceError: the file is cut short, or several joined.
     """
-    window, size = Window(path, descriptor, room=LEAP), os.fstat(descriptor).st_size
-    head = window.take(0, 16)
+    start, end = find_audio(path, descriptor)
+    window = Window(path, descriptor, room=LEAP, first=start)
+    extent = _look_at_container(path, descriptor, passage, start, end)
+    head, span = window.take(0, 16), ByteSpan(start, end)
+    if extent is None:
+        is_stopped = end - start < window.size and (head.startswith((_AC3, *_DTS)) or head[4:8] in _MLP)
+        return Extent(is_torn=_is_torn(window, head, end - start), span=span if is_stopped else None)
+    if extent.span is not None:
+        span = ByteSpan(start, start + extent.span.end)
+    parts = tuple(ByteSpan(start + one.start, start + one.end) for one in extent.parts)
+    return extent._replace(span=span if start or extent.span else None, parts=parts)
+
+
+def _look_at_container(path: Path, descriptor: int, passage: FileReading | None, start: int, end: int) -> Extent | None:
+    """Look at what lies between tags, where that says anything of its length; None elsewhere."""
+    window = Window(path, descriptor, room=LEAP, first=start)
+    head, size = window.take(0, 16), window.size
     if head == _ASF:
         return _check_asf(path, window, size)
     if is_movie(path, descriptor):
@@ -103,25 +121,26 @@ def check_extent(path: Path, descriptor: int, passage: FileReading | None = None
     if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
         is_whole, sound = _check_avi(path, window, size), read_avi(window, size)
         return Extent(is_whole) if sound is None else Extent(is_whole, seconds=sound.lasts, late=sound.late)
-    if head.startswith(b"FLV"):
+    if head.startswith(_FLV):
         return Extent(_check_flv(path, window, size))
     if head.startswith(_CAF):
-        return Extent(_check_caf(path, window, size))
+        return Extent(_check_caf(path, window, end - start))
     if head.startswith(_TTA):
-        _check_tta(path, window, find_end(path, descriptor))
-    elif head.startswith(_WAVPACK):
-        return _check_wavpack(path, Window(path, descriptor, passage), size)
-    elif (measure := _choose_measure(window.take(0, 3 * 204), head)) is not None:
-        end = find_end(path, descriptor)
-        return Extent(is_torn=ends_inside(window.take(max(0, end - _TAIL), min(end, _TAIL)), measure))
-    elif head[4:8] in _MLP:
-        return Extent(is_torn=_ends_inside_unit(window, find_end(path, descriptor)))
-    elif head.startswith(MUSEPACK):
+        _check_tta(path, window, end - start)
+        return Extent()
+    if head.startswith(_WAVPACK):
+        return _check_wavpack(path, Window(path, descriptor, passage, first=start), size)
+    if head.startswith(MUSEPACK):
         return Extent(is_whole=True, played=read_musepack(path, window, size))
-    else:
-        claim = check_claim(path, window, find_end(path, descriptor), size)
-        return Extent(parts=claim.parts, samples=claim.samples, goes_on=claim.goes_on)
-    return Extent()
+    claim = check_claim(path, window, end - start, size)
+    return claim and Extent(parts=claim.parts, samples=claim.samples, goes_on=claim.goes_on)
+
+
+def _is_torn(window: Window, head: bytes, end: int) -> bool:
+    """Tell whether a bare stream that begins so ends inside one of its units."""
+    if (measure := _choose_measure(window.take(0, 3 * 204), head)) is not None:
+        return ends_inside(window.take(max(0, end - _TAIL), min(end, _TAIL)), measure)
+    return head[4:8] in _MLP and _ends_inside_unit(window, end)
 
 
 def ends_inside(data: bytes, measure: Callable[[bytes], int]) -> bool:
@@ -263,6 +282,8 @@ def _check_flv(path: Path, window: Window, size: int) -> bool:
     about = window.take(0, _FLV_ABOUT)
     told = about.find(_FLV_SIZE)
     whole = struct.unpack_from(">d", about, told + len(_FLV_SIZE))[0] if 0 <= told < _FLV_ABOUT - 32 else 0.0
+    if window.take(int(whole), len(_FLV)) == _FLV and whole:
+        raise joined(path)
     if whole > size or int.from_bytes(tag[1:], "big") + 11 != length:
         raise cut_short(path, 1 - size / whole if whole > size else 0.0)
     return whole == size
@@ -301,17 +322,17 @@ def _read_size(window: Window, at: int) -> tuple[int | None, int]:
     return (None if value == highest else value), at + width
 
 
-def _check_caf(path: Path, window: Window, size: int) -> bool:
+def _check_caf(path: Path, window: Window, end: int) -> bool:
     """Go through the chunks; of ALAC some writers count the last packet as if it were as long as the others."""
     at = _CAF_FIRST
-    while at < size and len(head := window.take(at, 12)) == 12:
+    while at < end and len(head := window.take(at, 12)) == 12:
         length = int.from_bytes(head[4:], "big")
         if length == _CAF_OPEN:
             return False
         at += 12 + length
-        if at > size and head.startswith(b"data"):
-            raise cut_short(path, (at - size) / length)
-    return at == size
+        if at > window.size and head.startswith(b"data"):
+            raise cut_short(path, (at - window.size) / length)
+    return at in (end, window.size)
 
 
 def _check_tta(path: Path, window: Window, end: int) -> None:
@@ -349,4 +370,6 @@ def _check_wavpack(path: Path, window: Window, size: int) -> Extent:
         at += 8 + length
         if at > size:
             raise cut_short(path)
-    return Extent(is_whole=last < first, samples=end)
+    # What follows the last block may be a tag, or zeros; what precedes others is damage.
+    span = ByteSpan(0, at) if at < size and window.find(_WAVPACK, at, size) == size else None
+    return Extent(is_whole=last < first, samples=end, span=span)

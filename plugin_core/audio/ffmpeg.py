@@ -183,16 +183,7 @@ def measure_duration(program: str, path: Path, container: str, pieces: Iterable[
     return int(times[-1]) / 1e6 if times else 0.0
 
 
-def copy_stream(program: str, path: Path, part: ByteSpan) -> bytes:
-    """Return the packets of the first audio stream in a part of a file, end to end; nothing when ffmpeg fails."""
-    command = [
-        *(program, "-nostdin", "-hide_banner", "-v", "quiet", *name_input(path, part)),
-        *("-map", "0:a:0", "-c", "copy", "-f", "data", "pipe:1"),
-    ]
-    return _hear(command)
-
-
-def _hear(command: list[str]) -> bytes:
+def run_quietly(command: list[str]) -> bytes:
     """Return what a command writes; nothing where it does not start or does not end."""
     try:
         done = subprocess.run(
@@ -277,7 +268,7 @@ def probe_with_ffprobe(program: str, path: Path, movie: Movie | None = None, par
             f"{shown} holds TTA in Matroska, of which ffmpeg does not read the last second",
             remedy="take the TTA file that it was made of, or another format",
         )
-    return _place(program, path, _describe(container, stream, answer.format), answer, movie)
+    return _place(program, path, _describe(container, stream, answer.format), answer, movie, part)
 
 
 def _is_recording(container: str, score: int) -> bool:
@@ -323,16 +314,19 @@ def _read_end(stream: _Stream, about: _Format) -> float:
     return max(0.0, int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) - _number(about.start_time))
 
 
-def _place(program: str, path: Path, info: AudioInfo, answer: _Answer, movie: Movie | None) -> AudioInfo:
+def _place(
+    program: str, path: Path, info: AudioInfo, answer: _Answer, movie: Movie | None, part: ByteSpan | None
+) -> AudioInfo:
     """Add what is played, and when, of what will be decoded."""
     stream, about = answer.streams[0], answer.format
     start, beginning = _number(stream.start_time), _number(about.start_time)
-    late = movie.late / movie.track_clock if movie is not None and not movie.edits else 0.0
+    late = movie.late / movie.track_clock if movie is not None and not movie.edits and about.nb_streams > 1 else 0.0
+    late *= late < _number(about.duration)  # Beyond the pictures' end it is no time.
     is_film = about.nb_streams > 1 and info.container in ("RM", "WMA")
-    picture = _find_first(program, path, "packet", "V:0") if is_film else None
+    picture = _find_first(program, path, part, "packet", "V:0") if is_film else None
     is_primed = info.codec in _PRIMED and movie is None and start > beginning
     if picture is not None or late or is_primed:
-        start = _find_first(program, path, "frame", "a:0") or start
+        start = _find_first(program, path, part, "frame", "a:0") or start
     if picture is not None:
         # The header of RealMedia says 0 whatever its packets say; what primes a WMA's decoder precedes the pictures.
         beginning = min(start, picture)
@@ -368,13 +362,22 @@ def _place(program: str, path: Path, info: AudioInfo, answer: _Answer, movie: Mo
     return msgspec.structs.replace(info, timeline=timeline, note=timeline.note, frames=frames, duration=duration)
 
 
-def _find_first(program: str, path: Path, entry: str, stream: str) -> float | None:
+def _find_first(program: str, path: Path, part: ByteSpan | None, entry: str, stream: str) -> float | None:
     """Return the earliest time among the first frames that are decoded, or packets; None where that is not told."""
     command = [
-        *(program, "-v", "quiet", *name_input(path), "-select_streams", stream, "-read_intervals", f"%+#{_PRIMING}"),
+        *(
+            program,
+            "-v",
+            "quiet",
+            *name_input(path, part),
+            "-select_streams",
+            stream,
+            "-read_intervals",
+            f"%+#{_PRIMING}",
+        ),
         *("-show_entries", f"{entry}=pts_time", "-of", "default=nokey=1:noprint_wrappers=1"),
     ]
-    times = _hear(command).decode("ascii", "replace").split()
+    times = run_quietly(command).decode("ascii", "replace").split()
     return min((_number(one) for one in times if one != "N/A"), default=None)
 
 

@@ -28,7 +28,7 @@ _RUN_OFFSET, _RUN_FIRST, _RUN_LENGTHS = 1, 4, 0x100
 """Flags of ``trun``."""
 _FIRST_PACKETS: Final = 5
 """Enough to see that all but the first last alike."""
-_FIRST: Final = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+_FIRST: Final = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"sidx", b"uuid", b"pnot", b"junk")
 _GAPLESS: Final = re.compile(rb"iTunSMPB.{0,32}?data.{8} [0-9A-F]{8} ([0-9A-F]{8}) ([0-9A-F]{8}) ([0-9A-F]{16})", re.S)
 
 
@@ -36,7 +36,7 @@ class OddBoxError(ValueError):
     """A file is not built as those are that we know."""
 
 
-_DAMAGE: Final = (struct.error, StopIteration, IndexError, OddBoxError)
+_DAMAGE: Final = (struct.error, StopIteration, LookupError, ZeroDivisionError, OddBoxError)
 
 
 class FileBox(NamedTuple):
@@ -167,7 +167,7 @@ class Movie(NamedTuple):
     told: int
     """The length that the track's head gives, in its units; 0 where fragments follow."""
     timed: int
-    """The sum of what its samples last, in its units; 0 where the tables do not agree."""
+    """The sum of what its samples last, in its units; 0 where the tables do not agree, or lead beyond the file."""
     edits: tuple[Edit, ...]
     gapless: tuple[int, int] | None
     """Samples that the encoder put in front, and those of the music."""
@@ -195,13 +195,16 @@ def read_movie(path: Path, descriptor: int) -> Movie | None:
     index = read_index(path, descriptor)
     try:
         track = _find_track(index)
-        movie = None if track is None else _read_movie(index, track)
+        movie = None if track is None else _read_movie(index, track, os.fstat(descriptor).st_size)
     except _DAMAGE:
         # Whoever decodes it finds out.
         return None
     with suppress(*_DAMAGE):
         if movie is not None and track is not None:
             movie = _measure(movie, _list_lengths(track), _list_runs(path, descriptor, index, track))
+            if movie.is_fragmented:
+                delay = _measure_delay(path, descriptor, index, track)
+                movie = movie._replace(late=movie.late + round(delay * movie.track_clock))
     return movie if movie is not None and movie.clock and movie.track_clock else None
 
 
@@ -242,7 +245,7 @@ def is_sound_alone(path: Path) -> bool:
     return False
 
 
-def _read_movie(index: memoryview, track: memoryview) -> Movie:
+def _read_movie(index: memoryview, track: memoryview, size: int) -> Movie:
     media = next(_find_boxes(track, b"mdia"))
     clock, told = _read_clock(media, b"mdhd")
     edits = next(_find_boxes(track, b"edts"), None)
@@ -250,7 +253,7 @@ def _read_movie(index: memoryview, track: memoryview) -> Movie:
         clock=_read_clock(index, b"mvhd")[0],
         track_clock=clock,
         told=told,
-        timed=_sum_times(media),
+        timed=_sum_times(media, size),
         edits=() if edits is None else tuple(_read_edits(next(_find_boxes(edits, b"elst")))),
         gapless=_read_gapless(index),
         is_fragmented=next(_find_boxes(index, b"mvex"), None) is not None,
@@ -276,18 +279,50 @@ def _list_lengths(track: memoryview) -> list[int]:
     return lasts[:_FIRST_PACKETS]
 
 
-def _list_runs(path: Path, descriptor: int, index: memoryview, track: memoryview) -> Iterator[tuple[list[int], int]]:
-    """Give what the first packets and all of each run of a track last, by the fragments (ISO 14496-12, 8.8)."""
-    head = Boxes(track).only(b"tkhd")
-    number = bytes(head[20:24] if head[0] == 1 else head[12:16])
-    usual = next((bytes(one[12:16]) for one in Boxes(index).inside(b"mvex").all(b"trex") if one[4:8] == number), b"")
+def _list_fragments(path: Path, descriptor: int) -> Iterator[tuple[bytes, Boxes]]:
+    """Give the number of a track and the boxes of each of its fragments, in order (ISO 14496-12, 8.8)."""
     for box in list_boxes(path, descriptor):
         for fragment in Boxes(read_content(path, descriptor, box)).all(b"traf") if box.name == b"moof" else ():
             boxes = Boxes(fragment)
-            about = boxes.only(b"tfhd")
-            if about[4:8] == number:
-                standard = _read_standard_length(about) or int.from_bytes(usual, "big")
-                yield from (_read_run(run, standard) for run in boxes.all(b"trun"))
+            yield bytes(boxes.only(b"tfhd")[4:8]), boxes
+
+
+def _list_runs(path: Path, descriptor: int, index: memoryview, track: memoryview) -> Iterator[tuple[list[int], int]]:
+    """Give what the first packets and all of each run of a track last, by its fragments."""
+    number = _read_number(track)
+    usual = next((bytes(one[12:16]) for one in Boxes(index).inside(b"mvex").all(b"trex") if one[4:8] == number), b"")
+    for fragment, boxes in _list_fragments(path, descriptor):
+        if fragment == number:
+            standard = _read_standard_length(boxes.only(b"tfhd")) or int.from_bytes(usual, "big")
+            yield from (_read_run(run, standard) for run in boxes.all(b"trun"))
+
+
+def _read_number(track: memoryview) -> bytes:
+    head = Boxes(track).only(b"tkhd")
+    return bytes(head[20:24] if head[0] == 1 else head[12:16])
+
+
+def _measure_delay(path: Path, descriptor: int, index: memoryview, track: memoryview) -> float:
+    """Return seconds by which a track begins later than others, if the index at the end alone says so: ``tfra``.
+
+    Smooth Streaming has no times in fragments that ffmpeg reads; where ffmpeg writes CMAF, each track's begin at 0.
+    """
+    tracks = list(_find_boxes(index, b"trak"))
+    clocks = {_read_number(one): _read_clock(next(_find_boxes(one, b"mdia")), b"mdhd")[0] for one in tracks}
+    begins: dict[bytes, int] = {}
+    for number, boxes in _list_fragments(path, descriptor):
+        begins.setdefault(number, next((_read_time(one, 4) for one in boxes.all(b"tfdt")), 0))
+        if len(begins) == len(clocks):
+            break
+    last = next(box for box in list_boxes(path, descriptor) if box.name == b"mfra")
+    entries = {bytes(one[4:8]): _read_time(one, 16) for one in Boxes(read_content(path, descriptor, last)).all(b"tfra")}
+    delays = {number: (entries[number] - begin) / clocks[number] for number, begin in begins.items()}
+    return delays[_read_number(track)] - min(delays.values())
+
+
+def _read_time(content: memoryview, at: int) -> int:
+    """Return the time in a box of which version 1 has wide ones."""
+    return int(struct.unpack_from(">Q" if content[0] == 1 else ">I", content, at)[0])
 
 
 def _read_standard_length(about: memoryview) -> int:
@@ -323,16 +358,25 @@ def _measure_late(lasts: list[int]) -> int:
     return first - others[0] if len(others) > 1 and len(set(others)) == 1 and first > others[0] > 0 else 0
 
 
-def _sum_times(media: memoryview) -> int:
+def _sum_times(media: memoryview, size: int) -> int:
     try:
         tables = next(_find_boxes(next(_find_boxes(media, b"minf")), b"stbl"))
         times, sizes = next(_find_boxes(tables, b"stts")), next(_find_boxes(tables, b"stsz"))
         (count,) = struct.unpack_from(">I", times, 4)
         entries = list(struct.iter_unpack(">II", times[8 : 8 + 8 * count]))
         is_agreed = sum(entry[0] for entry in entries) == struct.unpack_from(">I", sizes, 8)[0]
+        is_agreed = is_agreed and max(_read_places(tables), default=0) < size
     except _DAMAGE:
         return 0
     return sum(number * length for number, length in entries) if is_agreed else 0
+
+
+def _read_places(tables: memoryview) -> Iterator[int]:
+    """Give where in the file chunks of samples lie."""
+    for name, form in ((b"stco", ">I"), (b"co64", ">Q")):
+        for content in _find_boxes(tables, name):
+            (count,) = struct.unpack_from(">I", content, 4)
+            yield from (place for (place,) in struct.iter_unpack(form, content[8 : 8 + struct.calcsize(form) * count]))
 
 
 def _read_edits(content: memoryview) -> Iterator[Edit]:

@@ -99,18 +99,19 @@ class _Behind(NamedTuple):
     is_sound: bool = False
 
 
-def examine_pcm(path: Path, descriptor: int) -> Structure | None:
-    """Hold the size that a header gives the sound against the file; None where that is of another kind.
+def examine_pcm(path: Path, descriptor: int, start: int) -> Structure | None:
+    """Hold the size that a header at ``start`` gives the sound against the file; None where that is of another kind.
 
     Raises:
         SourceError: it ends before its sound is whole.
     """
     window = Window(path, descriptor, room=LEAP)
     size, end = os.fstat(descriptor).st_size, find_end(path, descriptor)
-    magic = window.take(0, 4)
+    magic = window.take(start, 4)
     layouts: list[FileLayout] = []
-    told = there = missing = start = 0
-    is_wrong = False
+    told = there = missing = 0
+    # libsndfile looks behind a tag for an MP3 alone.
+    is_wrong = start > 0
     while (one := _read_recording(window, start, size)) is not None:
         is_mpeg = _holds_mpeg(window, one)
         behind = _look_behind(window, one, end) if one.is_told else _Behind()
@@ -125,9 +126,10 @@ def examine_pcm(path: Path, descriptor: int) -> Structure | None:
             return found and msgspec.structs.replace(found, container="WAV")
         is_patched = behind.is_sound or one.magic == b"caff" or (one.magic == b"RIFF" and has >= _MOST_IN_WAV)
         is_odd = has == one.told and has & 1 and (_read_code(window, one) == _GSM or one.kind is _SVX)
+        stop = one.body + has if one.kind.width == 8 else until
         # In a W64 libsndfile takes for sound what follows it.
-        stop = one.body + has if one.magic == b"riff" else until
-        is_wrong |= behind.is_sound or is_odd or stop < until or (is_patched and (missing > 0 or not one.is_told))
+        is_more = one.magic == b"riff" and stop < until
+        is_wrong |= behind.is_sound or is_odd or is_more or (is_patched and (missing > 0 or not one.is_told))
         told, there = told + (one.told if one.is_told else has), there + has
         layouts.append(
             _lay_out_odd(one, one.body + has) if is_odd else _lay_out(window, one, stop, is_patched=is_patched)

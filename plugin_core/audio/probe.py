@@ -18,9 +18,10 @@ import msgspec
 import soundfile
 
 from plugin_core.audio import sndfile
+from plugin_core.audio.decoder import copy_stream
 from plugin_core.audio.envelope import find_start
 from plugin_core.audio.extent import check_extent, ends_inside
-from plugin_core.audio.ffmpeg import INSTALL, Which, copy_stream, measure_duration, probe_with_ffprobe
+from plugin_core.audio.ffmpeg import INSTALL, Which, measure_duration, probe_with_ffprobe
 from plugin_core.audio.flac import examine_flac
 from plugin_core.audio.info import AudioInfo, ByteSpan, FileLayout, Piece, Structure, Timeline, list_parts
 from plugin_core.audio.movie import is_movie, read_movie
@@ -70,7 +71,7 @@ def examine(path: Path, descriptor: int, passage: FileReading | None = None) -> 
     if is_mpeg_audio(magic):
         part = ByteSpan(start, os.fstat(descriptor).st_size)
         return examine_mpeg(path, descriptor, part, is_file=start > 0, passage=passage)
-    return examine_pcm(path, descriptor) if start == 0 else None
+    return examine_pcm(path, descriptor, start)
 
 
 def probe(path: Path, *, which: Which = shutil.which) -> AudioInfo:
@@ -208,19 +209,25 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
         return msgspec.structs.replace(info, note=describe_more(path)) if extent.goes_on else info
     ffprobe, ffmpeg = _find_programs(path, which)
     movie = read_movie(path, descriptor) if is_movie(path, descriptor) else None
-    info = probe_with_ffprobe(ffprobe, path, movie)
+    info = probe_with_ffprobe(ffprobe, path, movie, extent.span)
     if info.container == "MP3" and (read := _probe_behind(path, descriptor, passage)) is not None:
         return read
     seconds = extent.seconds or info.duration
+    if seconds == extent.seconds and info.container == "AVI":
+        # It is told of the sound alone.
+        info = msgspec.structs.replace(info, is_headerless=False)
     if info.is_headerless or seconds < MIN_SECONDS:
         # ffprobe guesses from the bit rate of the beginning, or says nothing.
-        pieces = read_pieces(path, descriptor, passage=passage)
+        span = extent.span or ByteSpan(0, os.fstat(descriptor).st_size)
+        pieces = read_pieces(path, descriptor, span.start, span.end, passage)
         seconds = measure_duration(ffmpeg, path, info.container, pieces) or seconds
     is_torn = extent.is_torn or _ends_inside_frame(ffmpeg, path, info, os.fstat(descriptor).st_size)
     note = describe_torn(path) if is_torn else info.note
     # All pages of an Ogg were looked at; ffprobe counts what lies before a sound that begins late.
-    is_whole = extent.is_whole or info.container == "OGG"
-    info = msgspec.structs.replace(info, duration=seconds, is_whole=is_whole, note=note)
+    is_indexed = movie is not None and movie.timed > 0
+    is_whole = (extent.is_whole and (is_indexed or not is_movie(path, descriptor))) or info.container == "OGG"
+    layouts = (FileLayout((extent.span,)),) if extent.span else ()
+    info = msgspec.structs.replace(info, duration=seconds, is_whole=is_whole, note=note, layouts=layouts)
     if extent.seconds and info.frames:
         info = msgspec.structs.replace(info, frames=round(extent.seconds * info.sample_rate))
     if extent.played[1]:

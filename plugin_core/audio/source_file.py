@@ -172,14 +172,18 @@ class Window:
         descriptor: of the file.
         passage: hears what is read.
         room: bytes that are read at once; few where one leaps from place to place.
+        first: where in the file offset 0 is.
     """
 
-    def __init__(self, path: Path, descriptor: int, passage: FileReading | None = None, *, room: int = _WINDOW) -> None:
+    def __init__(
+        self, path: Path, descriptor: int, passage: FileReading | None = None, *, room: int = _WINDOW, first: int = 0
+    ) -> None:
         self._path = path
         self._descriptor = descriptor
         self._passage = passage
         self._room = room
-        self.size = os.fstat(descriptor).st_size
+        self._first = first
+        self.size = os.fstat(descriptor).st_size - first
         self._start = 0
         self._data = b""
 
@@ -195,9 +199,9 @@ class Window:
         at = offset - self._start
         if at < 0 or at + size > len(self._data):
             self._start, at = offset, 0
-            self._data = read_at(self._path, self._descriptor, offset, max(size, self._room))
+            self._data = read_at(self._path, self._descriptor, self._first + offset, max(size, self._room))
             if self._passage is not None:
-                self._passage.take_in(offset, self._data)
+                self._passage.take_in(self._first + offset, self._data)
         return self._data[at : at + size]
 
     def find(self, wanted: bytes, start: int, end: int) -> int:

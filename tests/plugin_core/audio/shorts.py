@@ -59,6 +59,8 @@ FRAGMENTED = {
     "whole.mp4": ("-c:a", "aac", "-use_editlist", "0"),
 }
 """Where ffmpeg writes by a first packet that lasts too long, not by an edit list, that sound begins late."""
+INDEXED = {"aac.ismv": ("-c:a", "aac"), "cmaf.mp4": ("-c:a", "aac", "-movflags", "cmaf+frag_keyframe")}
+"""Where it writes that into the index at the end alone."""
 
 
 class Shorts:
@@ -84,7 +86,7 @@ class Shorts:
         self.file("s.ogg")
         source = self.folder / "s.wav"
         sound = ("-itsoffset", "1.25", "-i", f"file:{source}", "-map", "1:v", "-map", "2:a")
-        codec = FRAGMENTED.get(name) or OPTIONS[name][len(_PICTURE) :]
+        codec = (FRAGMENTED | INDEXED).get(name) or OPTIONS[name][len(_PICTURE) :]
         options = (*_PICTURE[:4], *sound, "-c:v", "mpeg4", *codec)
         return make_once(self.folder / f"late-{name}", lambda new: encode(source, new, *options))
 

@@ -22,7 +22,7 @@ from plugin_core.audio.writer import open_writer
 from plugin_core.errors import SourceError
 from tests.audio_files import encode, make_noise, make_song, shared_folder
 from tests.plugin_core.audio.library import RATE, decode_with_ffmpeg, read_whole, refuse
-from tests.plugin_core.audio.shorts import FRAGMENTED, FRAMES, OPTIONS, TELL, Shorts, lag_of, set_edits
+from tests.plugin_core.audio.shorts import FRAGMENTED, FRAMES, INDEXED, OPTIONS, TELL, Shorts, lag_of, set_edits
 from tests.plugin_core.audio.test_probe import needs_ffmpeg
 
 pytestmark = needs_ffmpeg
@@ -224,6 +224,26 @@ def test_late_sound_in_fragments_is_at_its_place(shorts: Shorts, name: str) -> N
     begin = int(1.25 * probe(path).sample_rate) + (4608 if name == "flac.mp4" else 1024)
     assert np.array_equal(read[begin:], placed[begin:])
     assert not read[: begin - 5632].any()
+
+
+@pytest.mark.parametrize("name", INDEXED)
+def test_late_sound_of_which_only_the_index_at_the_end_tells_is_at_its_place(shorts: Shorts, name: str) -> None:
+    read, note = read_whole(shorts.late(name))
+    # The encoder's own 1024 samples precede the sound.
+    silence = round(1.25 * RATE) - 1024
+    assert np.array_equal(read[silence:], decode_with_ffmpeg(shorts.late(name)))
+    assert not read[:silence].any()
+    assert note == ""
+
+
+def test_sound_that_begins_after_the_pictures_have_ended_does_not(shorts: Shorts, tmp_path: Path) -> None:
+    """A damaged index, by which there would be hours of silence."""
+    data = bytearray(shorts.late("cmaf.mp4").read_bytes())
+    place = data.index(b"tfra", data.index(b"tfra") + 4) + 20
+    data[place : place + 8] = (RATE * 36_000).to_bytes(8, "big")
+    path = tmp_path / "song.mp4"
+    path.write_bytes(data)
+    assert np.array_equal(read_whole(path)[0], decode_with_ffmpeg(path))
 
 
 def tell_fragments(data: bytes, track: int, begin: int) -> bytes:

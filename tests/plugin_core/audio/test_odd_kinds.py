@@ -276,8 +276,13 @@ def test_avi_is_as_long_as_its_header_says(song: Path, tmp_path: Path, options: 
     path = encode(song, tmp_path / "song.avi", *options)
     read, note = read_whole(path)
     assert (len(read), note) == (len(decode_with_ffmpeg(path)), "")
+    twice, note = read_whole(write(tmp_path / "twice.avi", 2 * path.read_bytes()))
+    assert len(twice) >= 2 * len(read)
+    assert "longer than its header says" in note
     if "pcm_s16le" in options:
         data = path.read_bytes()
+        never = replace(data, data.index(b"auds") + 28, struct.pack("<I", 2 * FRAMES))
+        assert np.array_equal(read_whole(write(tmp_path / "never.avi", never))[0], read)
         late = write(path, replace(data, data.index(b"auds") + 28, struct.pack("<I", 4410)))
         begun, note = read_whole(late)
         assert note == ""
@@ -415,16 +420,23 @@ def test_musepack_is_what_its_own_decoder_gives_or_refused(tmp_path: Path) -> No
     subprocess.run(["mpcenc", "--silent", song, path], check=True, capture_output=True)
     subprocess.run(["mpcdec", path, tmp_path / "decoded.wav"], check=True, capture_output=True)
     other, plain = read_whole(tmp_path / "decoded.wav")[0], path.read_bytes()
-    for data in (plain, plain + b"TAG" + bytes(125), plain + b"APETAGEX" + bytes(400)):
+    tag = b"ID3\x04\0\0\0\0\x0f\x50" + bytes(2000)
+    for data in (plain, tag + tag + plain, plain + b"TAG" + bytes(125), plain + b"APETAGEX" + bytes(400)):
         read, note = read_whole(write(path, data))
         assert (len(read), note) == (88_200, "")
         assert np.abs(read - other).max() < 1e-4
     for lost in (1, 2, 3, 10, 100, len(plain) // 2):
         assert "is cut short" in refuse(write(path, plain[:-lost]))
+        assert "is cut short" in refuse(write(path, tag + plain[:-lost]))
     assert "is several recordings joined" in refuse(write(path, plain + plain))
     at = plain.index(b"SH") + 8
     for count in (b"\x80\x80\x00", b"\x80\x81\x00", b"\x8a\xb1\x08"):
         assert "counts other samples than it holds" in refuse(write(path, replace(plain, at, count)))
+
+
+def test_joined_flv_is_refused(song: Path, tmp_path: Path) -> None:
+    path = encode(song, tmp_path / "song.flv", "-c:a", "aac")
+    assert "is several recordings joined" in refuse(write(path, 2 * path.read_bytes()))
 
 
 def test_argo_that_counts_too_few_blocks_is_refused(song: Path, tmp_path: Path) -> None:

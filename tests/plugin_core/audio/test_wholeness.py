@@ -278,6 +278,30 @@ def test_each_of_joined_recordings_counts_and_none_is_passed_over_when_it_is_dam
 
 
 @needs_ffmpeg
+@pytest.mark.parametrize("name", ["s.wv", "s.ac3"])
+def test_tag_or_zeros_behind_a_stream_are_no_damage(library: Library, tmp_path: Path, name: str) -> None:
+    behind = b"TAG" + bytes(125) if name == "s.ac3" else bytes(3000)
+
+    read, note = read_whole(library.copy(name, tmp_path, library.file(name).read_bytes() + behind))
+
+    assert np.array_equal(read, library.read(name))
+    assert note == ""
+
+
+@needs_ffmpeg
+def test_sound_that_ends_where_a_whole_container_is_damaged_is_refused(library: Library, tmp_path: Path) -> None:
+    matroska = bytearray(library.file("s.mka").read_bytes())
+    lost = len(matroska) // 10
+    matroska[5 * lost : 6 * lost] = bytes(lost)
+    assert "is damaged at 0:0" in refuse(library.copy("s.mka", tmp_path, matroska))
+
+    movie = bytearray(library.file("s.m4a").read_bytes())
+    place = movie.index(b"stco") + 12
+    movie[place] = 0x7F
+    assert "is damaged at 0:0" in refuse(library.copy("s.m4a", tmp_path, movie))
+
+
+@needs_ffmpeg
 def test_joined_matroska_of_which_the_second_is_cut_is_refused(library: Library, tmp_path: Path) -> None:
     path = join(library, tmp_path, "s.mka", "s.mka")
     path.write_bytes(path.read_bytes()[:-1000])
@@ -483,13 +507,21 @@ def test_au_whose_header_counts_a_little_too_few_is_read_whole(library: Library,
 
 
 @needs_ffmpeg
-def test_ogg_behind_a_tag_is_read_as_the_ogg(library: Library, tmp_path: Path) -> None:
-    tagged = b"ID3\x04\0\0\0\0\x0f\x50" + bytes(2000) + library.file("s.ogg").read_bytes()
+@pytest.mark.parametrize("name", ["s.wav", "s.caf", "s.w64", "s.wv", "s.tta", "s.ogg"])
+def test_what_lies_behind_a_tag_is_read_as_if_there_were_none(library: Library, tmp_path: Path, name: str) -> None:
+    plain = library.file(name).read_bytes()
+    tagged = b"ID3\x04\0\0\0\0\x0f\x50" + bytes(2000) + plain
 
-    read, note = read_whole(library.copy("s.ogg", tmp_path, tagged))
+    read, note = read_whole(library.copy(name, tmp_path, tagged + b"TAG" + bytes(125)))
 
-    assert np.array_equal(read, library.read("s.ogg"))
+    assert np.array_equal(read, library.read(name))
     assert note == ""
+    assert "is cut short" in refuse(library.copy(name, tmp_path, tagged[:-1000]))
+    joined = library.copy(name, tmp_path, tagged + plain)
+    if name in ("s.wv", "s.tta"):
+        assert "is several recordings joined" in refuse(joined)
+    else:
+        assert len(read_whole(joined)[0]) == 2 * FRAMES
 
 
 def test_wav_beyond_four_gibibytes_whose_size_wrapped(tmp_path: Path) -> None:
