@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.avi import read_avi
-from plugin_core.audio.claims import MUSEPACK, check_claim, read_musepack
+from plugin_core.audio.claims import MUSEPACK, check_claim, read_avi, read_musepack
 from plugin_core.audio.envelope import find_audio, measure_tag
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.movie import is_movie
