@@ -130,7 +130,7 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
     if head.startswith(_WAVPACK):
         return _check_wavpack(path, Window(path, descriptor, passage, first=start), size)
     if head.startswith(MUSEPACK):
-        return Extent(is_whole=True, played=read_musepack(path, window, size))
+        return Extent(played=read_musepack(path, window, size))
     claim = check_claim(path, window, end - start, size)
     return claim and Extent(parts=claim.parts, samples=claim.samples, goes_on=claim.goes_on)
 
@@ -162,6 +162,8 @@ def _choose_measure(start: bytes, head: bytes) -> Callable[[bytes], int] | None:
     if (form := _find_form(start)) is not None:
         size, place = form
         return lambda unit: size if unit[place : place + 1] == b"G" else 0
+    if _measure_adts(head):
+        return _measure_adts
     return _measure_pack if head.startswith(_PACK) else _measure_dts if head.startswith(_DTS) else None
 
 
@@ -183,6 +185,12 @@ def _measure_pack(head: bytes) -> int:
         return len(_PS_END)
     is_packet = len(head) >= 6 and head.startswith(b"\0\0\1") and head[3] > _PACK[3]
     return 6 + int.from_bytes(head[4:6], "big") if is_packet else 0
+
+
+def _measure_adts(head: bytes) -> int:
+    """Measure a frame of AAC with a header of its own (ISO 13818-7)."""
+    is_frame = len(head) > 6 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0
+    return (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5 if is_frame else 0
 
 
 def _measure_dts(head: bytes) -> int:

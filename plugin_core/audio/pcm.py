@@ -17,6 +17,8 @@ from plugin_core.audio.envelope import find_end
 from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
 from plugin_core.audio.mpeg import examine_mpeg
 from plugin_core.audio.source_file import LEAP, SLACK_BYTES, Window, cut_short
+from plugin_core.errors import SourceError
+from plugin_core.model import show_path
 
 _UNKNOWN: Final = (
     range(0x7FFF0000, 0x80000000),
@@ -35,6 +37,8 @@ _SAMPLE_TAGS: Final = (1, 3, 6, 7, 0xFFFE)
 _BLOCK_CODES: Final = (b"ima4", b"GSM ", b"agsm", b"dwvw", b"DWVW", b"ADP4", b"MAC3", b"MAC6")
 """Of an AIFF's, those of which it has not."""
 _GSM: Final = 0x31
+_PCM: Final = 1
+_PADDED_BITS: Final = 24
 _MOST_CHUNKS: Final = 10_000
 
 
@@ -113,6 +117,7 @@ def examine_pcm(path: Path, descriptor: int, start: int) -> Structure | None:
     # libsndfile looks behind a tag for an MP3 alone.
     is_wrong = start > 0
     while (one := _read_recording(window, start, size)) is not None:
+        _refuse_padded(path, window, one)
         is_mpeg = _holds_mpeg(window, one)
         behind = _look_behind(window, one, end) if one.is_told else _Behind()
         until = size if behind.seam is None else behind.seam
@@ -181,6 +186,19 @@ def _list_chunks(window: Window, kind: _Kind, start: int, end: int) -> Iterator[
         following = body + size + -size % kind.align
         yield _Chunk(data[: kind.name], size_at, body, size, following)
         at = following
+
+
+def _refuse_padded(path: Path, window: Window, one: _Recording) -> None:
+    """Refuse samples of 24 bits in four bytes each: as what, integers or floats, programs wrote them so differs."""
+    code, about = _read_code(window, one), one.chunks.get(b"fmt ")
+    if code != _PCM or about is None:
+        return
+    channels, width, bits = (int.from_bytes(window.take(about.body + at, 2), "little") for at in (2, 12, 14))
+    if bits == _PADDED_BITS and width == 4 * channels:
+        raise SourceError(
+            f"{show_path(path)} says that its samples have 24 bits and take 32, which programs read differently",
+            remedy="save it as 24 or 32 bits with the program that wrote it",
+        )
 
 
 def _holds_mpeg(window: Window, one: _Recording) -> bool:

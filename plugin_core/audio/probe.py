@@ -289,7 +289,8 @@ def _put_off(info: AudioInfo, silence: int) -> AudioInfo:
 def _trim(info: AudioInfo, front: int, samples: int) -> AudioInfo:
     """Leave out what the decoder puts in front of the sound, and what an encoder adds behind it."""
     timeline = Timeline((Piece(0, front, front + samples),), is_raw=False)
-    return msgspec.structs.replace(info, timeline=timeline, frames=samples, duration=samples / info.sample_rate)
+    seconds = samples / info.sample_rate
+    return msgspec.structs.replace(info, timeline=timeline, frames=samples, duration=seconds, is_headerless=False)
 
 
 def _count(path: Path, info: AudioInfo, frames: int) -> AudioInfo:

@@ -157,8 +157,9 @@ class Reader:
     def _slack(self) -> int:
         info = self.info
         if info.decoder == "ffmpeg":
-            # Of lossy codecs an index counts the silence at the end as well, the codec's own frames do not.
-            is_sure = info.frames and (info.encoding != "lossy" or info.timeline is None)
+            # Of lossy codecs an MP4 counts the silence at the end as well, the codec's own frames do not.
+            is_indexed = info.timeline is not None and info.timeline.is_raw
+            is_sure = info.frames and (info.encoding != "lossy" or not is_indexed)
             return 0 if is_sure else int(_LOSSY_SLACK_SECONDS * info.sample_rate) * max(1, len(info.layouts))
         return _MP3_SLACK * max(1, len(info.layouts)) if info.container == "MP3" else 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from plugin_core.audio.mpeg import walk
 from plugin_core.audio.probe import probe
 from plugin_core.audio.source_file import Window
 from plugin_core.errors import SourceError
-from tests.audio_files import encode, make_noise, truncate, write_samples
+from tests.audio_files import encode, make_noise, make_song, truncate, write_samples
 from tests.plugin_core.audio.test_probe import needs_ffmpeg
 from tests.plugin_core.audio.test_reader import read_all
 
@@ -72,6 +73,19 @@ def test_cut_adts_stream_is_read_to_its_last_whole_frame_or_refused(tmp_path: Pa
 
     with pytest.raises(SourceError, match=r"a\.aac is damaged at 0:0"):
         read_all(path)
+
+
+@needs_ffmpeg
+def test_adts_stream_that_ends_inside_a_frame_is_refused_or_noted(tmp_path: Path) -> None:
+    """A part of a frame is passed over by ffmpeg without a word now and then."""
+    path = encode(write_samples(tmp_path / "song.wav", make_song(1.0)[:30_011]), tmp_path / "a.aac")
+    whole = path.read_bytes()
+    assert probe(path).note == ""
+    for lost in (2, 8, 12):
+        path.write_bytes(whole[:-lost])
+        assert "ends in the middle of a frame" in probe(path).note
+        with suppress(SourceError):
+            assert len(read_all(path)) % 1024 == 0
 
 
 @needs_ffmpeg

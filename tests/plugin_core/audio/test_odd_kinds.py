@@ -429,6 +429,8 @@ def test_musepack_is_what_its_own_decoder_gives_or_refused(tmp_path: Path) -> No
         assert "is cut short" in refuse(write(path, plain[:-lost]))
         assert "is cut short" in refuse(write(path, tag + plain[:-lost]))
     assert "is several recordings joined" in refuse(write(path, plain + plain))
+    middle = len(plain) // 2
+    assert "is damaged at 0:0" in refuse(write(path, replace(plain, middle, bytes(200))))
     at = plain.index(b"SH") + 8
     for count in (b"\x80\x80\x00", b"\x80\x81\x00", b"\x8a\xb1\x08"):
         assert "counts other samples than it holds" in refuse(write(path, replace(plain, at, count)))

@@ -496,6 +496,13 @@ def test_padding_and_chunks_behind_the_sound_of_a_w64_are_no_sound(tmp_path: Pat
     assert (len(read), note) == (1001, "")
 
 
+def test_wav_whose_samples_take_more_bytes_than_they_have_is_refused(library: Library, tmp_path: Path) -> None:
+    data = bytearray(library.file("s.wav").read_bytes())
+    data[32:36] = b"\x08\0\x18\0"
+
+    assert "24 bits and take 32" in refuse(library.copy("s.wav", tmp_path, data))
+
+
 def test_au_whose_header_counts_a_little_too_few_is_read_whole(library: Library, tmp_path: Path) -> None:
     data = bytearray(library.file("s.au").read_bytes())
     TELL["s.au"](data, FRAMES - 50)
