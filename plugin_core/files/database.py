@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
-from functools import lru_cache, partial, wraps
+from functools import partial, wraps
 from typing import Any, ClassVar, Concatenate, Final, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from plugin_core.errors import StoreError
@@ -118,6 +117,17 @@ class UndoneError(PassingError):
 def may_pass(error: StoreError) -> bool:
     """Tell whether a store may be usable again without anybody mending it: a full, read-only, lost or locked one."""
     return isinstance(error, PassingError) or isinstance(error.__cause__, OSError)
+
+
+def refuse_newer(shown: str, version: int, known: int, remedy: str) -> None:
+    """Refuse what a later version of stembridge has written.
+
+    Raises:
+        StoreError: it has.
+    """
+    if version > known:
+        told = f"was written by a newer stembridge (store version {version}, known here: {known})"
+        raise StoreError(f"{shown} {told}", remedy=remedy)
 
 
 class Database(ABC):
@@ -261,74 +271,3 @@ def new_id(clock: Callable[[], float]) -> str:
     milliseconds, counter = divmod(_sequence.next(int(clock() * 1000)), 1 << _COUNTER_BITS)
     chance = int.from_bytes(os.urandom(8)) >> (64 - _RANDOM_BITS)
     return str(uuid.UUID(int=milliseconds << 80 | 7 << 76 | counter << 64 | 2 << 62 | chance))
-
-
-_PATH: Final = re.compile(r"json_extract\(((?:\w+\.)?)body, '\$\.([\w.]+)'\)")
-_NAME: Final = re.compile(r"(?<!:):([a-z_]+)")
-
-
-@lru_cache(maxsize=512)
-def translate(statement: str) -> str:
-    """Return a statement as PostgreSQL and psycopg take it."""
-    text = re.sub(r" INDEXED BY \w+", "", statement).replace("%", "%%")
-    text = _PATH.sub(lambda found: f"({found[1]}body::json #>> '{{{found[2].replace('.', ',')}}}')", text)
-    text = text.replace("json_each(", "json_array_elements_text(").replace(
-        "FROM temp.wanted", "FROM unnest(:wanted::text[]) AS wanted (id)"
-    )
-    return _NAME.sub(r"%(\1)s", text).replace("?", "%s")
-
-
-def translate_table(statement: str) -> str:
-    """Return the making of a table or an index as PostgreSQL takes it: numbers as wide, and texts in order of bytes."""
-    text = statement.replace("WITHOUT ROWID", "")
-    for theirs, ours in (("REAL", "DOUBLE PRECISION"), ("INTEGER", "BIGINT"), ("TEXT", 'TEXT COLLATE "C"')):
-        text = re.sub(rf"\b{theirs}\b", ours, text)
-    return text
-
-
-class Statements:
-    """A connection for statements as SQLite writes them."""
-
-    def __init__(self, run: Callable[[str, Any, bool], Cursor]) -> None:
-        self._run = run
-
-    def execute(self, sql: str, parameters: Any = None, /) -> Cursor:
-        return self._run(sql, parameters or None, False)
-
-    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Cursor:
-        return self._run(sql, list(parameters), True)
-
-
-class NamedRow:
-    """One row, read by name or number."""
-
-    __slots__ = ("_names", "_values")
-
-    def __init__(self, names: Mapping[str, int], values: Sequence[Any]) -> None:
-        self._names = names
-        self._values = values
-
-    def __getitem__(self, key: int | str) -> Any:
-        return self._values[self._names[key] if isinstance(key, str) else key]
-
-    def keys(self) -> list[str]:
-        """Return the names, as SQLite's rows do."""
-        return list(self._names)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._values)
-
-
-def last_row(cursor: Any) -> Any:
-    """Return the row that the last of several statements gave."""
-    while cursor.nextset():
-        pass
-    return cursor.fetchone()
-
-
-def rows(cursor: Any) -> Callable[[Sequence[Any]], NamedRow]:
-    names = {column.name: number for number, column in enumerate(cursor.description or ())}
-    return lambda values: NamedRow(names, values)

@@ -22,14 +22,11 @@ from plugin_core.files.database import (
     Database,
     PassingError,
     Schema,
-    Statements,
     UndoneError,
     Waiter,
-    last_row,
-    rows,
-    translate,
-    translate_table,
+    refuse_newer,
 )
+from plugin_core.files.dialect import Statements, last_row, rows, translate, translate_table
 from plugin_core.files.path_map import UNMAPPED, PathMap
 
 PLACE: Final = "stembridge"
@@ -342,11 +339,7 @@ class PostgresDatabase(Database):
             return int(read.execute("SELECT max((to_jsonb(store) ->> 'version')::int) FROM store").fetchone()[0] or 0)
 
     def _check(self, version: int, known: int) -> None:
-        if version > known:
-            raise StoreError(
-                f"{self.shown} was written by a newer stembridge (store version {version}, known here: {known})",
-                remedy="upgrade stembridge on this machine",
-            )
+        refuse_newer(self.shown, version, known, "upgrade stembridge on this machine")
         tables = "SELECT 1 FROM pg_tables WHERE schemaname = %s LIMIT 1"
         if not version and self._connection.execute(tables, (PLACE,)).fetchone() is not None:
             raise StoreError(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from plugin_core.errors import StoreError
-from plugin_core.files.database import BUSY, Connection, Database, Migration, PassingError, Schema, Waiter
+from plugin_core.files.database import BUSY, Connection, Database, Migration, PassingError, Schema, Waiter, refuse_newer
 from plugin_core.files.disk import FULL, free_bytes
 from plugin_core.files.path_map import UNMAPPED, PathMap
 from plugin_core.model import show_path
@@ -244,11 +244,8 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _check(connection: sqlite3.Connection, path: Path, version: int, known: int) -> None:
-    if version > known:
-        raise StoreError(
-            f"{show_path(path)} was written by a newer stembridge (store version {version}, known here: {known})",
-            remedy="upgrade stembridge, or point STEMBRIDGE_HOME to another folder",
-        )
+    remedy = "upgrade stembridge, or point STEMBRIDGE_HOME to another folder"
+    refuse_newer(show_path(path), version, known, remedy)
     if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise StoreError(
             f"{show_path(path)} is a database of something else", remedy="point STEMBRIDGE_HOME to another folder"

@@ -248,6 +248,12 @@ def test_a_class_name_stands_once() -> None:
     assert {name for name, count in names.items() if count > 1} == set()
 
 
+def test_no_file_is_longer_than_a_reader_bears() -> None:
+    files = [*CORE_FILES, *sorted((ROOT / "hosts").rglob("*.py"))]
+    lines = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in files}
+    assert {name: count for name, count in lines.items() if count > 400} == {}
+
+
 def test_the_check_itself_sees_imports(tmp_path: Path) -> None:
     path = CORE / "session.py"
     assert "plugin_core.settings" in set(imports_of(path))

@@ -13,7 +13,8 @@ import psycopg
 import pytest
 
 from plugin_core.errors import StoreError
-from plugin_core.files.database import PassingError, Schema, UndoneError, translate
+from plugin_core.files.database import PassingError, Schema, UndoneError
+from plugin_core.files.dialect import translate
 from plugin_core.files.postgresql import PLACE, PostgresDatabase
 from plugin_core.jobs.store import JobStore
 from tests.postgresql import empty
