@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +26,10 @@ _PIPED: Final = {"s32le": "<i4", "f32le": "<f4", "f64le": "<f8"}
 _FULL_SCALE: Final = 2.0**31
 
 _SKIPPED: Final = 1 << 16
+_OF_PICTURES: Final = re.compile(
+    rb"\[(png|mjpeg|gif|bmp|webp|tiff|IMGUTILS) @|[Pp]icture|Video: |Last message repeated"
+)
+"""Complaints of a cover, which is no damage of the sound: many a JPEG is called a PNG."""
 _DOUBTFUL_SECONDS: Final = 0.25
 """More than encoders add in front and at the end."""
 
@@ -66,7 +71,7 @@ class FfmpegDecoder:
     def _finish(self) -> None:
         returned = self._process.wait()
         self._complaints.seek(0)
-        said = self._complaints.read().strip()
+        said = b"\n".join(line for line in self._complaints if not _OF_PICTURES.search(line)).strip()
         if returned != 0:
             reason = explain(said, self._path)
             if not self.position and not reason:

@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from mutagen.apev2 import BINARY, APEv2, APEValue
 from mutagen.asf import ASF
 from mutagen.asf._attrs import ASFByteArrayAttribute
+from mutagen.mp4 import MP4, MP4Cover
 
 from plugin_core.audio import sndfile
 from plugin_core.audio.extent import check_extent
@@ -430,6 +432,22 @@ def test_wma_with_a_large_cover_is_no_longer_for_it(library: Library, tmp_path: 
 
     assert probe(path).duration == pytest.approx(SECONDS, abs=0.1)
     assert np.array_equal(read_whole(path)[0], library.read("s.wma"))
+
+
+@needs_ffmpeg
+def test_cover_that_is_no_picture_is_no_damage_of_the_sound(library: Library, tmp_path: Path) -> None:
+    """Many a JPEG is called a PNG."""
+    wavpack = library.copy("s.wv", tmp_path)
+    cover = APEv2()
+    cover["Cover Art (Front)"] = APEValue(b"cover.png\0\xff\xd8\xff\xe0" + bytes(5000), BINARY)
+    cover.save(wavpack)
+    movie = library.copy("alac.m4a", tmp_path)
+    tagged = MP4(movie)
+    tagged["covr"] = [MP4Cover(b"RIFF" + bytes(5000), MP4Cover.FORMAT_JPEG)]
+    tagged.save()
+
+    for path in (wavpack, movie):
+        assert np.array_equal(read_whole(path)[0], library.read(path.name))
 
 
 @needs_ffmpeg
