@@ -428,7 +428,11 @@ class Walk:
 
     def _with_session(self, act: Callable[[Session], Coroutine[Any, Any, Any]]) -> Any:
         with Session(Settings(environ=self.environ, keyring=no_keyring), load_plugins(environ=self.environ)) as session:
-            return asyncio.run(act(session))
+            try:
+                return asyncio.run(act(session))
+            except TimeoutError as error:
+                stuck = [job for job in session.store.list() if job.state.is_active]
+                raise AssertionError(f"after {self.story[-20:]} these do not end: {stuck}") from error
 
     def _present(self) -> list[Copy]:
         return [copy for copy in self.copies if copy.home is None]
