@@ -232,7 +232,8 @@ def _is_as_long_as_it_says(window: Window, one: _Recording, until: int) -> bool:
 
 
 def _look_behind(window: Window, one: _Recording, end: int) -> _Behind:
-    if end - one.next <= (_SLOPPY_BYTES if one.magic in _PLAIN else SLACK_BYTES):
+    is_counted = one.magic in _PLAIN or _is_as_long_as_it_says(window, one, end)
+    if end - one.next <= (_SLOPPY_BYTES if is_counted else SLACK_BYTES):
         return _Behind()
     for at in dict.fromkeys((one.next, one.body + one.told)):
         seam = _find_seam(window, one, at, end)
