@@ -55,6 +55,8 @@ _MLP: Final = (b"\xf8\x72\x6f\xba", b"\xf8\x72\x6f\xbb")
 _MLP_WORDS: Final = 0xFFF
 """What in the first two bytes of a unit counts its words of 16 bits."""
 _TAIL: Final = 1 << 18
+_ADTS_TAIL: Final = 1 << 15
+"""Four of its longest frames."""
 _UNIT_HEAD: Final = 16
 _SURE_UNITS: Final = 3
 
@@ -138,7 +140,8 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
 def _is_torn(window: Window, head: bytes, end: int) -> bool:
     """Tell whether a bare stream that begins so ends inside one of its units."""
     if (measure := _choose_measure(window.take(0, 3 * 204), head)) is not None:
-        return ends_inside(window.take(max(0, end - _TAIL), min(end, _TAIL)), measure)
+        room = min(end, _ADTS_TAIL if measure is _measure_adts else _TAIL)
+        return ends_inside(window.take(end - room, room), measure)
     return head[4:8] in _MLP and _ends_inside_unit(window, end)
 
 
