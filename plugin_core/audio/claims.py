@@ -15,11 +15,13 @@ from typing import Final, NamedTuple
 
 from plugin_core.audio.envelope import measure_tag
 from plugin_core.audio.info import ByteSpan
-from plugin_core.audio.source_file import SLACK_BYTES, Window, cut_short, damaged, joined
+from plugin_core.audio.source_file import Window, cut_short, damaged, joined
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 
 _ODD: Final = -1
+_SLACK_BYTES: Final = 64
+"""More than that is sound: a byte is a sample of some, at 8 kHz."""
 _VOC_KINDS: Final = range(1, 10)
 """Of blocks; 0 is the last one, and has no size."""
 _ADX_SAMPLES: Final = 32
@@ -89,7 +91,7 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim 
         return LengthClaim(samples=_count_adx(window) if parts and measure is _measure_adx else 0)
     if not parts or measure is _measure_alike:
         return LengthClaim((*parts[:-1], ByteSpan(parts[-1].start if parts else 0, end)))
-    goes_on = end - at > SLACK_BYTES and not window.is_silent(at, end)
+    goes_on = end - at > _SLACK_BYTES and not window.is_silent(at, end)
     # What follows is sound that was not counted.
     return LengthClaim((*parts[:-1], ByteSpan(parts[-1].start, end if goes_on else at)), goes_on=goes_on)
 
