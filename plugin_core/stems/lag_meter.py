@@ -156,11 +156,11 @@ class Passage:
 class _Slot:
     """A window of source and part, compared once it is known that it counts."""
 
-    def __init__(self, place: int, source: Passage, part: Passage, others: Sequence[Passage]) -> None:
+    def __init__(self, place: int, source: Passage, part: Passage, rest: Passage | None) -> None:
         self.place = place
         self.loudness = part.loudness
         self.pair: tuple[Passage, Passage] | None = source, part
-        self.others = others
+        self.rest = rest
         self.curve: Mono = _NOTHING
         self.audible: Mono = _NOTHING
         """The curve of the frequencies alone on which the part sounds."""
@@ -210,11 +210,11 @@ class LagMeter:
         self._is_glimpsed = False
         """Whether it was at least once."""
 
-    def hear(self, source: Passage, part: Passage, others: Sequence[Passage] = ()) -> None:
-        """Take the next window of both, and of the parts that make the source with this one."""
+    def hear(self, source: Passage, part: Passage, rest: Passage | None = None) -> None:
+        """Take the next window of both, and of what is left of the source when this part and all others are away."""
         is_audible = source.loudness > 0 and part.loudness > 0
         if is_audible and (self._loudest is None or part.loudness > self._loudest.loudness):
-            self._loudest = _Slot(self._heard, source, part, others)
+            self._loudest = _Slot(self._heard, source, part, rest)
         self._heard += 1
         if self._heard % self._per_slot == 0:
             self._close_slot()
@@ -271,8 +271,9 @@ class LagMeter:
                 self._plain = self._plain + product
                 self._source_energy += source_energy
                 self._part_energy += part_energy
-                self._fit.hear(source - sum(one.transform()[1] for one in slot.others), part)
-            slot.pair, slot.others = None, ()
+                if slot.rest is not None:
+                    self._fit.hear(slot.rest.transform()[1] + part, part)
+            slot.pair = slot.rest = None
 
     def _glance(self, source: Passage, part: Passage, slot: _Slot) -> bool:
         """Compare a quarter of a window, and tell whether that leaves no doubt; where it once did not, no more."""
@@ -300,6 +301,18 @@ def mix_channels(block: Samples) -> Samples:
     weights = 0.6 ** np.arange(block.shape[1])
     mixed: Samples = block @ (weights / weights.sum()).astype(block.dtype)
     return mixed
+
+
+def take_away(source: Samples, parts: Sequence[Samples]) -> Samples:
+    """Return what parts leave of a window of their source: (frames, channels), one to be mixed as the source is.
+
+    One for all parts: a meter that kept the others of each would hold the whole song in memory where there are many.
+    """
+    rest = source.copy()
+    for part in parts:
+        # Whatever is taken away from every channel is taken away from their mix.
+        rest[: len(part)] -= part if part.shape[1] == source.shape[1] else mix_channels(part)[:, None]
+    return rest
 
 
 def find_peak(curve: Mono) -> tuple[int, float]:

@@ -22,7 +22,7 @@ from plugin_core.audio.writer import count_tail
 from plugin_core.errors import ResultError
 from plugin_core.model import Part, show_path
 from plugin_core.stem_names import title
-from plugin_core.stems.lag_meter import WINDOW, FoundLag, LagMeter, Passage
+from plugin_core.stems.lag_meter import WINDOW, FoundLag, LagMeter, Passage, take_away
 from plugin_core.stems.part import BLOCK, PacedPart, PartReader, Shape, open_part, peak_of
 from plugin_core.stems.products import name_parts
 from plugin_core.tasks import Stopper
@@ -168,13 +168,13 @@ def _read_loose(
     while len(block := reader.read(WINDOW)):
         stopper.check()
         level.hear(block)
-        window = Passage(block, len(block))
-        heard = [Passage(follower.read(len(block)), len(block)) for follower in followers]
+        heard = [follower.read(len(block)) for follower in followers]
         # The last window of a song may be too short to compare.
         if len(block) == reader.position or len(block) > WINDOW // 2:
-            for index, meter in enumerate(meters):
+            window, rest = (Passage(one, len(block)) for one in (block, take_away(block, heard)))
+            for part, meter in zip(heard, meters, strict=True):
                 if meter is not None:
-                    meter.hear(window, heard[index], [*heard[:index], *heard[index + 1 :]])
+                    meter.hear(window, Passage(part, len(block)), rest)
     for follower in followers:
         follower.finish(stopper)
     return level

@@ -14,7 +14,7 @@ import pytest
 import soxr
 
 from plugin_core.stems import lag_meter
-from plugin_core.stems.lag_meter import GLANCE, WINDOW, FoundLag, LagMeter, Passage
+from plugin_core.stems.lag_meter import GLANCE, WINDOW, FoundLag, LagMeter, Passage, take_away
 from plugin_core.stems.verification import UNRELATED
 from tests.audio_files import make_noise, make_stems, read_samples
 
@@ -86,8 +86,8 @@ def listen_once(total: int, song: Stretch, part: Stretch, *others: Stretch) -> F
     for start in range(0, total, WINDOW):
         count = min(WINDOW, total - start)
         if not start or count > WINDOW // 2:
-            source, heard, *rest = (Passage(one(start, count), count) for one in (song, part, *others))
-            meter.hear(source, heard, rest)
+            source, *heard = (one(start, count) for one in (song, part, *others))
+            meter.hear(*(Passage(one, count) for one in (source, heard[0], take_away(source, heard))))
     return meter.conclude()
 
 

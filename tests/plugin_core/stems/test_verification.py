@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
+from plugin_core.audio.samples import Samples
 from plugin_core.errors import PlacementError, SourceError, TransientError
 from plugin_core.model import Part
 from plugin_core.stems import part as part_module
 from plugin_core.stems import verification
-from plugin_core.stems.lag_meter import NEAR, FoundLag
+from plugin_core.stems.lag_meter import NEAR, SLOTS, WINDOW, FoundLag, Passage
 from plugin_core.stems.verification import Alignment, HeardPart, align, is_unrelated, verify_parts
 from plugin_core.tasks import StoppedError, Stopper
 from tests.audio_files import encode, make_noise, make_song, read_samples, truncate, write_samples, write_song
@@ -216,6 +218,32 @@ def test_the_threshold_of_confidence() -> None:
 def test_a_part_that_fits_as_nowhere_else_is_believed() -> None:
     assert align(heard(found(1, 1.2, is_fitting=True), found(0))).lags == (1, 0)
     assert align(heard(found(1, 1.2, is_fitting=True, drift=60.0), found(0))).lags == (0, 0)
+
+
+def test_many_parts_are_not_held_in_memory_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them is loudest in a window of its own, in which the others are in nobody's way."""
+    count, rate = 5, 8000
+    song = np.zeros((SLOTS * count * WINDOW, 1), np.float32)
+    paths = [tmp_path / f"{index}.wav" for index in range(count)]
+    for index, path in enumerate(paths):
+        played = np.zeros_like(song)
+        played[index * WINDOW + 64 :: count * WINDOW] = 0.1
+        write_samples(path, played, rate, subtype="PCM_U8")
+        song += played
+    source = write_samples(tmp_path / "song.wav", song, rate, subtype="PCM_U8")
+    held, most = weakref.WeakSet[Passage](), 0
+
+    class Counted(Passage):
+        def __init__(self, block: Samples, frames: int) -> None:
+            nonlocal most
+            super().__init__(block, frames)
+            held.add(self)
+            most = max(most, len(held))
+
+    monkeypatch.setattr(verification, "Passage", Counted)
+    verify_parts(source, [Part(stem=path.stem, label=path.stem, path=path) for path in paths], Stopper())
+    # Of each of the first six slots' windows the source, what is left of it, and the one part; and the present window.
+    assert most <= 6 * count * 3 + count + 2
 
 
 def test_nothing_could_be_measured_is_said() -> None:

@@ -45,7 +45,7 @@ def library(tmp_path: Path) -> Path:
 
 
 def set_up(resource_path: Path, library: Path, python: str = "auto", settings: Settings | None = None) -> list[str]:
-    """Install with a library that is none: trials of true ones are in test_trial.py."""
+    """Install with a library that is none: trials of true ones are in test_python_library.py."""
     return install(
         resource_path,
         settings or Settings(),
