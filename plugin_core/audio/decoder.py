@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import subprocess
 import tempfile
@@ -30,6 +31,8 @@ _OF_PICTURES: Final = re.compile(
     rb"\[(png|mjpeg|gif|bmp|webp|tiff|IMGUTILS) @|[Pp]icture|Video: |Last message repeated"
 )
 """Complaints of a cover, which is no damage of the sound: many a JPEG is called a PNG."""
+_SUMMED: Final = frozenset({"flac", "tta"})
+"""Codecs of which each frame has a checksum that ffmpeg looks at only when it is told to."""
 _DOUBTFUL_SECONDS: Final = 0.25
 """More than encoders add in front and at the end."""
 
@@ -71,7 +74,10 @@ class FfmpegDecoder:
     def _finish(self) -> None:
         returned = self._process.wait()
         self._complaints.seek(0)
-        said = b"\n".join(line for line in self._complaints if not _OF_PICTURES.search(line)).strip()
+        # A folder may be called Pictures.
+        name = os.fsencode(self._path.absolute())
+        lines = (line for line in self._complaints if not _OF_PICTURES.search(line.replace(name, b"")))
+        said = b"\n".join(lines).strip()
         if returned != 0:
             reason = explain(said, self._path)
             if not self.position and not reason:
@@ -100,15 +106,23 @@ def _choose_format(info: AudioInfo) -> str:
 
 
 def decode_command(
-    program: str, path: Path, sample_format: str, part: ByteSpan | None = None, *, is_raw: bool = False
+    program: str,
+    path: Path,
+    sample_format: str,
+    part: ByteSpan | None = None,
+    *,
+    is_raw: bool = False,
+    is_summed: bool = False,
 ) -> list[str]:
     """Build the command that decodes the first audio stream to standard output and stops at the first error.
 
-    ``is_raw``, for MP4 alone, gives what its edit list or its encoder's notes would leave out as well.
+    ``is_raw``, for MP4 alone, gives what its edit list or its encoder's notes would leave out as well. ``is_summed``
+    looks at checksums.
     """
     raw = ("-ignore_editlist", "1", "-flags2", "+skip_manual") if is_raw else ()
+    sums = ("-err_detect", "crccheck") if is_summed else ()
     return [
-        *(program, "-nostdin", "-hide_banner", "-v", "error", "-xerror", *raw, *name_input(path, part)),
+        *(program, "-nostdin", "-hide_banner", "-v", "error", "-xerror", *raw, *sums, *name_input(path, part)),
         *("-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"),
         *("-f", sample_format, "-c:a", f"pcm_{sample_format}", "pipe:1"),
     ]
@@ -143,7 +157,8 @@ def open_decoder(
     if program is None:
         raise MissingToolError(f"{show_path(path)} needs ffmpeg to be read", remedy=INSTALL)
     is_raw = info.timeline is not None and info.timeline.is_raw
-    command = decode_command(program, path, _choose_format(info), part, is_raw=is_raw)
+    is_summed = info.codec in _SUMMED
+    command = decode_command(program, path, _choose_format(info), part, is_raw=is_raw, is_summed=is_summed)
     with tempfile.TemporaryFile() as complaints:
         try:
             # Ctrl-C in the terminal is for us: an ffmpeg that dies of it would look like a damaged file.

@@ -19,6 +19,7 @@ from mutagen.asf._attrs import ASFByteArrayAttribute
 from mutagen.mp4 import MP4, MP4Cover
 
 from plugin_core.audio import sndfile
+from plugin_core.audio.decoder import open_decoder
 from plugin_core.audio.extent import check_extent
 from plugin_core.audio.probe import probe
 from plugin_core.audio.reader import open_reader
@@ -448,6 +449,27 @@ def test_cover_that_is_no_picture_is_no_damage_of_the_sound(library: Library, tm
 
     for path in (wavpack, movie):
         assert np.array_equal(read_whole(path)[0], library.read(path.name))
+
+
+@needs_ffmpeg
+def test_folder_that_is_called_pictures_hides_no_complaint(library: Library, tmp_path: Path) -> None:
+    folder = tmp_path / "Moving Pictures"
+    folder.mkdir()
+    song = library.copy("alac.m4a", folder)
+    info = probe(song)
+    song.unlink()
+
+    with open_decoder(song, info, shutil.which) as decoder, pytest.raises(SourceError, match="ffmpeg does not find it"):
+        decoder.decode(1000, "float32")
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["flac.mka", "s.tta"])
+def test_a_single_wrong_bit_is_noticed_where_frames_have_checksums(library: Library, tmp_path: Path, name: str) -> None:
+    data = bytearray(library.file(name).read_bytes())
+    data[len(data) // 2] ^= 1
+
+    assert "is damaged" in refuse(library.copy(name, tmp_path, data))
 
 
 @needs_ffmpeg
