@@ -109,11 +109,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         return f"{', '.join(told)} in {span(self.seconds)}" if told else ""
 
 
-def describe_left(summary: Summary, *, has_workers: bool) -> str:
-    """Say what a run that was stopped leaves to whom; empty where it leaves nothing."""
-    if not summary.unfinished:
+def describe_left(unfinished: int, *, has_workers: bool) -> str:
+    """Say to whom what was stopped leaves so many jobs; empty where it leaves none."""
+    if not unfinished:
         return ""
-    jobs = plural(summary.unfinished, "job")
+    jobs = plural(unfinished, "job")
     if has_workers:
         return f"stopped looking on; {jobs} left to the workers: stembridge jobs shows them, jobs cancel ends them"
     return f"stopped; {jobs} unfinished: stembridge jobs resume"
@@ -327,7 +327,7 @@ class PlainDisplay(Display):
     def finish(self, summary: Summary) -> None:
         if str(summary):
             self.say(str(summary))
-        if left := describe_left(summary, has_workers=self.has_workers):
+        if left := describe_left(summary.unfinished, has_workers=self.has_workers):
             print(clean(left), file=sys.stderr)
 
     def _tell_progress(self, job: Job) -> None:

@@ -135,7 +135,7 @@ class LiveDisplay(Display):
         self._live.stop()
         if str(summary):
             self.say(str(summary))
-        if left := describe_left(summary, has_workers=self.has_workers):
+        if left := describe_left(summary.unfinished, has_workers=self.has_workers):
             self.say(left)
 
     def _tell_settled(self, job: Job) -> None:

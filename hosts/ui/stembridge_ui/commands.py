@@ -12,9 +12,9 @@ import click
 
 from plugin_core import JobSet
 from plugin_core.console.context import Context
+from plugin_core.console.display import describe_left
 from plugin_core.console.groups import examples
 from plugin_core.console.interrupt import stop_on_signals
-from plugin_core.console.phrases import plural
 from plugin_core.errors import SettingsError, install_hint
 from plugin_core.model import JobState
 from plugin_core.tasks import start
@@ -40,8 +40,9 @@ def command(context: Context, port: int, no_browser: bool) -> int:
     """
     with context.session(is_paying=True) as session:
         left = asyncio.run(_serve(session, port, opens=not no_browser))
-    if left and not context.quiet:
-        click.echo(f"{plural(left, 'job')} not finished; to go on: stembridge jobs resume")
+        told = describe_left(left, has_workers=session.store.paths.is_shared)
+    if told and not context.quiet:
+        click.echo(told)
     return 0
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 import stembridge_ui.plugin
+from stembridge_ui import commands
 from stembridge_ui.commands import count_left
 from stembridge_ui.jobs import Board
 from stembridge_ui.lanes import ChangedError, _read_segment
@@ -411,6 +412,18 @@ def test_hot_folders_are_shown_as_their_own_command_tells_of_them(server: Server
     assert server.client.post("/api/folders/pause", json={"path": "/nowhere", "is_paused": True}).status_code == 422
 
 
+def test_what_workers_go_on_with_is_left_to_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def serve(session: Session, *_: object, **__: object) -> int:
+        monkeypatch.setattr(session.store.paths, "is_shared", True)
+        return 2
+
+    monkeypatch.setattr(commands, "_serve", serve)
+    told = run_here(capsys, FakePoint("ui", stembridge_ui.plugin))("ui", "--no-browser")
+    assert told.out.startswith("stopped looking on; 2 jobs left to the workers")
+
+
 def test_it_ends_at_once_with_streams_open_and_the_next_one_goes_on(tmp_path: Path) -> None:
     song = tmp_path / "Song.flac"
     write_samples(song, make_noise(60 * 44100), 44100)
@@ -422,7 +435,7 @@ def test_it_ends_at_once_with_streams_open_and_the_next_one_goes_on(tmp_path: Pa
         with first.client.stream("GET", "/api/events"):
             code, out, err = first.stop(signal.SIGTERM)
         assert (code, err) == (0, "")
-        assert out.splitlines()[-1] == "1 job not finished; to go on: stembridge jobs resume"
+        assert out.splitlines()[-1] == "stopped; 1 job unfinished: stembridge jobs resume"
     with Session(Settings(first.home, environ={}, keyring=no_keyring)) as session:
         left = session.store.get(row["id"])
     assert left.state.is_active
