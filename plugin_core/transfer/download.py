@@ -93,9 +93,11 @@ class _Collector:
         """Wait for the disk; a task that is cancelled meanwhile, however often, ends only after it."""
         writing, self._writing = self._writing, None
         if writing is not None:
-            await finish(writing)
-            # Who was cancelled meanwhile ends here, and begins no further write.
-            await asyncio.sleep(0)
+            try:
+                await finish(writing)
+            finally:
+                # Who was cancelled meanwhile ends here, also where the disk is full, and begins no further write.
+                await asyncio.sleep(0)
 
 
 async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes]:

@@ -79,6 +79,26 @@ def test_a_download_that_is_cancelled_twice_ends_after_its_last_write() -> None:
     assert asyncio.run(main()) == ["written", "written", "over"]
 
 
+def test_a_download_that_is_cancelled_while_its_disk_fills_up_ends_as_cancelled() -> None:
+    async def main() -> None:
+        is_writing, may_end = asyncio.Event(), asyncio.Event()
+
+        async def write(_pieces: list[bytes], _is_end: bool) -> None:
+            is_writing.set()
+            await may_end.wait()
+            raise OSError(errno.ENOSPC, "full")
+
+        download = asyncio.create_task(collect(httpx.Response(200, stream=httpx.ByteStream(bytes(1 << 20))), write))
+        await is_writing.wait()
+        download.cancel()
+        await asyncio.sleep(0)
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await download
+
+    asyncio.run(main())
+
+
 def test_bytes_of_a_download_begun_anew_are_on_the_disk_before_they_have_their_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
