@@ -673,6 +673,8 @@ def test_pages_fit_every_width_and_say_what_they_are(
         for page in ("jobs", "new", "labels", "folders", "spending", f"song/{job}"):
             browser.run("location.hash = '#/' + arguments[0]", page)
             browser.until("document.querySelector('main').childElementCount && !document.querySelector(':disabled')")
+            # The name of a song comes with its job.
+            browser.until("document.querySelector('h1').textContent !== 'Song'")
             for width in (380, 768, 1280):
                 browser.resize(width, 900)
                 assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), (page, width)
