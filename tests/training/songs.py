@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
-from plugin_core.providers.local.training.mixes import POOL_SECONDS, RATE, Sound
+from tests.training.mixes import POOL_SECONDS, RATE, Sound
 
 LENGTH = POOL_SECONDS * RATE
 SHARE = Path("/usr/share")

@@ -19,7 +19,7 @@ import soundfile
 from numpy.typing import NDArray
 from scipy.signal import butter, resample_poly, sosfilt
 
-from plugin_core.providers.local.training.mixes import POOL_SECONDS, RATE, Rng, Sound
+from tests.training.mixes import POOL_SECONDS, RATE, Rng, Sound
 
 LENGTH = POOL_SECONDS * RATE
 STAMPS = Path("/usr/share/tuxpaint/stamps")

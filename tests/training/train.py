@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from plugin_core.providers.local.network import BANDS, DILATIONS, SHAPES, count_parameters
 from plugin_core.providers.local.refinement import interpolation
-from plugin_core.providers.local.training.mixes import FRAMES, SINGLE, TOP
+from tests.training.mixes import FRAMES, SINGLE, TOP
 
 CONVOLUTIONS = {"e0": (1, 1), "d1": (2, 2), "d2": (1, 2), "d3": (2, 2), "u3": (1, 1), "u2": (1, 1), "u1": (1, 1)}
 """Each with its stride."""
