@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,12 +12,14 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import PlacementError, UsageError, blame
-from plugin_core.model import Job, Separation, Source, show_path
-from plugin_core.protocols import Bucket, Order, Provider, Stager
+from plugin_core.model import Job, Separation, Source, Ticket, show_path
+from plugin_core.operations.song import Hear, Song
+from plugin_core.protocols import Bucket, Finished, Order, Provider, Report, Stager, Terms, Waiting, terms_of
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.shelf import Shelf
 from plugin_core.settings import Secret
 from plugin_core.stems.staging_folder import choose_staging, hidden_neighbour, make_staging, remove_staging
+from plugin_core.tasks import run_stoppable
 
 SET_UP: Final = "set one up: a bucket in [tencent] or [s3], or a folder in [public_url] of config.toml"
 
@@ -298,3 +301,59 @@ class Folders(JobFolders):
         stay = [folder for folder in sorted(folders) if not remove_staging(folder)]
         if stay:
             raise PlacementError(f"{show_path(stay[0])} cannot be removed", remedy="remove it by hand")
+
+
+class ProviderWork:
+    """What separations and taggings do alike: what only hands a job to its provider, and what looks for its song.
+
+    Args:
+        provider: the separator or tagger.
+        orders: makes its orders.
+        folders: where jobs lie.
+        links: the stagers, for a provider that reads by link.
+        hear: tells what files sound like.
+    """
+
+    def __init__(self, provider: Provider, orders: Orders, folders: JobFolders, *, links: Links, hear: Hear) -> None:
+        self._provider = provider
+        self._orders = orders
+        self._folders = folders
+        self._links = links
+        self._hear = hear
+
+    async def slots(self, job: Job) -> int:  # noqa: ARG002
+        return await self._provider.slots()
+
+    def occupies(self, job: Job) -> bool:  # noqa: ARG002
+        return self._provider.remote
+
+    def account(self, job: Job) -> str:  # noqa: ARG002
+        return self._provider.account()
+
+    def terms(self, job: Job) -> Terms:  # noqa: ARG002
+        return terms_of(self._provider)
+
+    async def locate(self, job: Job) -> Source | None:
+        return await run_stoppable(lambda stopper: self._song(job).locate(stopper.check))
+
+    async def find(self, job: Job, attempt: str) -> Ticket | None:
+        return await self._provider.find(await self._order_with_folder(job, attempt))
+
+    async def poll(self, job: Job, attempt: str, report: Report) -> Waiting | Finished:
+        return await self._provider.poll(await self._order_with_folder(job, attempt), report)
+
+    async def cancel(self, job: Job, attempt: str) -> None:
+        await self._provider.cancel(self._order(job, attempt))
+
+    def _order(self, job: Job, attempt: str) -> Order:
+        return self._orders.make(job, attempt, self._folders.own(job))
+
+    async def _order_with_folder(self, job: Job, attempt: str) -> Order:
+        """Return the order with its folder made: that of a new purchase, or anew for a job that goes on later."""
+        order = self._order(job, attempt)
+        if not order.folder.is_dir():
+            await asyncio.to_thread(self._folders.make, job)
+        return order
+
+    def _song(self, job: Job) -> Song:
+        return Song(job.source, job.recording, self._hear)

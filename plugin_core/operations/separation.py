@@ -17,12 +17,12 @@ from plugin_core.errors import PlacementError
 from plugin_core.files.disk import named
 from plugin_core.jobs.keys import is_same_place
 from plugin_core.jobs.work import Staged
-from plugin_core.model import Job, Part, Progress, Source, Stem, Ticket, show_path
-from plugin_core.operations.orders import NO_LINKS, Folders, Links, Orders, destination_of, wish_of
+from plugin_core.model import Job, Part, Progress, Stem, Ticket, show_path
+from plugin_core.operations.orders import NO_LINKS, Folders, Links, Orders, ProviderWork, destination_of, wish_of
 from plugin_core.operations.projects import Projects, file_names
-from plugin_core.operations.song import Hear, Song, hear_nothing
+from plugin_core.operations.song import Hear, hear_nothing
 from plugin_core.operations.stem_tags import describe_provenance, make_tagger, read_fields
-from plugin_core.protocols import Bucket, Finished, Order, Report, Separator, Terms, Waiting, terms_of
+from plugin_core.protocols import Bucket, Report, Separator
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import KeptPart, Purchase, notes_of_results
 from plugin_core.purchases.shelf import Shelf
@@ -44,7 +44,7 @@ def find_none(_job: Job) -> Sequence[Job]:
     return ()
 
 
-class SeparationWork:
+class SeparationWork(ProviderWork):
     """The life of a separation over one separator.
 
     Args:
@@ -58,6 +58,8 @@ class SeparationWork:
         purchases: what was bought, and what providers noted of it.
     """
 
+    _folders: Folders
+
     def __init__(
         self,
         separator: Separator,
@@ -70,28 +72,15 @@ class SeparationWork:
         sound_of: Callable[[str], str] = lambda _recording: "",
         purchases: PurchaseLedger | None = None,
     ) -> None:
+        orders = Orders(separator, shelf.home, purchases)
+        folders = Folders(shelf.home, orders, is_beside=shelf.depot is not None)
+        super().__init__(separator, orders, folders, links=links, hear=hear)
         self._separator = separator
         self._purchases = purchases
-        self._orders = Orders(separator, shelf.home, purchases)
-        self._folders = Folders(shelf.home, self._orders, is_beside=shelf.depot is not None)
         self._projects = projects
         self._earlier = earlier
-        self._links = links
-        self._hear = hear
         self._sound_of = sound_of
         self._shelf = shelf
-
-    async def slots(self, job: Job) -> int:  # noqa: ARG002
-        return await self._separator.slots()
-
-    def occupies(self, job: Job) -> bool:  # noqa: ARG002
-        return self._separator.remote
-
-    def account(self, job: Job) -> str:  # noqa: ARG002
-        return self._separator.account()
-
-    def terms(self, job: Job) -> Terms:  # noqa: ARG002
-        return terms_of(self._separator)
 
     async def prepare(self, job: Job, attempt: str, report: Report) -> None:  # noqa: ARG002
         """Check source, template, level, destination and space, and make staging.
@@ -117,9 +106,6 @@ class SeparationWork:
             self._folders.prepare(job, needed)
 
         await run_stoppable(work)
-
-    async def locate(self, job: Job) -> Source | None:
-        return await run_stoppable(lambda stopper: self._song(job).locate(stopper.check))
 
     async def reuse(self, job: Job, twins: Sequence[Job]) -> Staged | None:
         """Take the untouched stems of finished jobs: where they stand if that is their place, else copied.
@@ -182,12 +168,6 @@ class SeparationWork:
         order = await self._order_with_folder(job, attempt)
         with named({order.folder: f"the upload of {_song_name(job)}"}):
             return await self._separator.submit(msgspec.structs.replace(order, url=url), report)
-
-    async def find(self, job: Job, attempt: str) -> Ticket | None:
-        return await self._separator.find(await self._order_with_folder(job, attempt))
-
-    async def poll(self, job: Job, attempt: str, report: Report) -> Waiting | Finished:
-        return await self._separator.poll(await self._order_with_folder(job, attempt), report)
 
     def has_kept(self, job: Job, purchase: Purchase) -> bool:
         """Tell whether the parts of a purchase lie whole in its folder, and what the job wants is among them."""
@@ -328,9 +308,6 @@ class SeparationWork:
         placed = complete(job.staged, companions, [missing[one.name] for one in companions], self._folders.staging(job))
         return Published(stems=job.staged, projects=(*job.projects, *placed.projects), notes=(*notes, *placed.notes))
 
-    async def cancel(self, job: Job, attempt: str) -> None:
-        await self._separator.cancel(self._order(job, attempt))
-
     async def discard(self, job: Job, *, release: bool = True) -> None:
         """Put back an earlier result that was set aside; remove staging and, if so, what is left at the provider."""
         # The last one named is done first, each whatever those before it raised.
@@ -343,24 +320,11 @@ class SeparationWork:
                 steps.push_async_callback(self._release, job)
             steps.push_async_callback(self._links.unstage, self._separator, job)
 
-    def _order(self, job: Job, attempt: str) -> Order:
-        return self._orders.make(job, attempt, self._folders.own(job))
-
-    async def _order_with_folder(self, job: Job, attempt: str) -> Order:
-        """Return the order with its folder made: that of a new purchase, or anew for a job that goes on later."""
-        order = self._order(job, attempt)
-        if not order.folder.is_dir():
-            await asyncio.to_thread(self._folders.make, job)
-        return order
-
     async def _release(self, job: Job) -> None:
         await self._separator.release(msgspec.structs.replace(self._order(job, ""), bucket=self._bucket()))
 
     def _bucket(self) -> Bucket | None:
         return self._links.bucket_for(self._separator)
-
-    def _song(self, job: Job) -> Song:
-        return Song(job.source, job.recording, self._hear)
 
     def _template(self, job: Job) -> Template:
         return self._projects.template(wish_of(job))

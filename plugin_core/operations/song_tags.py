@@ -15,10 +15,10 @@ from plugin_core.abilities import ReadsAgain
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.jobs.work import Staged
-from plugin_core.model import Job, Label, Source, Tagging, Ticket, Written, from_json, to_json
-from plugin_core.operations.orders import NO_LINKS, JobFolders, Links, Orders
-from plugin_core.operations.song import Hear, Song, hear_nothing
-from plugin_core.protocols import ANSWER, Finished, Order, Report, Tagger, Terms, Waiting, terms_of
+from plugin_core.model import Job, Label, Tagging, Ticket, Written, from_json, to_json
+from plugin_core.operations.orders import NO_LINKS, JobFolders, Links, Orders, ProviderWork
+from plugin_core.operations.song import Hear, hear_nothing
+from plugin_core.protocols import ANSWER, Report, Tagger
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import BEFORE, KeptPart, Purchase
 from plugin_core.purchases.shelf import Shelf
@@ -38,7 +38,7 @@ Know = Callable[[str, Sequence[str]], None]
 """Note of a recording by which hashes (SHA-256) of whole files it is known as well."""
 
 
-class TaggingWork:
+class TaggingWork(ProviderWork):
     """The life of a tagging over one tagger.
 
     Args:
@@ -64,32 +64,14 @@ class TaggingWork:
         know: Know = lambda _recording, _hashes: None,
         purchases: PurchaseLedger | None = None,
     ) -> None:
+        orders = Orders(tagger, shelf.home, purchases)
+        super().__init__(tagger, orders, JobFolders(shelf.home, orders), links=links, hear=hear)
         self._tagger = tagger
         self._purchases = purchases
-        self._orders = Orders(tagger, shelf.home, purchases)
-        self._folders = JobFolders(shelf.home, self._orders)
         self._depot = shelf.depot
         self._notes = notes
         self._options = options
-        self._links = links
-        self._hear = hear
         self._know = know
-
-    async def slots(self, job: Job) -> int:  # noqa: ARG002
-        """Return how many jobs of the account may be alive at once."""
-        return await self._tagger.slots()
-
-    def occupies(self, job: Job) -> bool:  # noqa: ARG002
-        """Tell whether the job lives at a service."""
-        return self._tagger.remote
-
-    def account(self, job: Job) -> str:  # noqa: ARG002
-        """Return the account that the provider's settings name now."""
-        return self._tagger.account()
-
-    def terms(self, job: Job) -> Terms:  # noqa: ARG002
-        """Return what the tagger says of its service."""
-        return terms_of(self._tagger)
 
     async def prepare(self, job: Job, attempt: str, report: Report) -> None:  # noqa: ARG002
         """Check that the song is still there and can be tagged, and make staging.
@@ -107,10 +89,6 @@ class TaggingWork:
         self._song(job).require(check)
         if _wish(job).write:
             check_taggable(job.source.path, self._options)
-
-    async def locate(self, job: Job) -> Source | None:
-        """Look near the path of a song that is gone from there."""
-        return await run_stoppable(lambda stopper: self._song(job).locate(stopper.check))
 
     async def reuse(self, job: Job, twins: Sequence[Job]) -> Staged | None:
         """Take the labels of a finished job that asked for as much; they hold whatever happened to its file."""
@@ -132,25 +110,14 @@ class TaggingWork:
         return msgspec.structs.replace(found, notes=(*(() if is_said else (BOUGHT_BEFORE,)), *found.notes))
 
     async def submit(self, job: Job, attempt: str, report: Report) -> Ticket:
-        """Stage the song where the tagger needs a link, and start the job at the tagger."""
         url = await self._links.stage(self._tagger, job)
         order = await self._order_with_folder(job, attempt)
         return await self._tagger.submit(msgspec.structs.replace(order, url=url), report)
 
-    async def find(self, job: Job, attempt: str) -> Ticket | None:
-        """Look for the job at its tagger."""
-        return await self._tagger.find(await self._order_with_folder(job, attempt))
-
-    async def poll(self, job: Job, attempt: str, report: Report) -> Waiting | Finished:
-        """Ask the tagger."""
-        return await self._tagger.poll(await self._order_with_folder(job, attempt), report)
-
     def has_kept(self, job: Job, purchase: Purchase) -> bool:  # noqa: ARG002
-        """Tell whether the labels of a purchase are there."""
         return bool(purchase.labels)
 
     async def bring(self, job: Job, attempt: str, report: Report) -> tuple[KeptPart, ...]:  # noqa: ARG002
-        """Do nothing: labels are part of the purchase itself."""
         return ()
 
     async def fetch(self, job: Job, attempt: str, report: Report, purchase: Purchase | None) -> Staged:  # noqa: ARG002
@@ -207,10 +174,6 @@ class TaggingWork:
         writing = Writing(job.source.path, f"{job.id}.{attempt}", self._options, job.source, self._notes, _names(job))
         return write_labels(writing, lambda existing: _decide(job, existing), lambda written: self._keep(job, written))
 
-    async def cancel(self, job: Job, attempt: str) -> None:
-        """Cancel at the tagger."""
-        await self._tagger.cancel(self._order(job, attempt))
-
     async def discard(self, job: Job, *, release: bool = True) -> None:
         """Remove what the job left: copies beside the song, staging, the link and, if so, what lies at the tagger."""
         try:
@@ -250,19 +213,6 @@ class TaggingWork:
             return from_json((self._folders.staging(job) / _RECORD).read_bytes(), Written)
         except FileNotFoundError:
             return None
-
-    async def _order_with_folder(self, job: Job, attempt: str) -> Order:
-        """Return the order with its folder made: that of a new purchase, or anew for a job that goes on later."""
-        order = self._order(job, attempt)
-        if not order.folder.is_dir():
-            await asyncio.to_thread(self._folders.make, job)
-        return order
-
-    def _order(self, job: Job, attempt: str) -> Order:
-        return self._orders.make(job, attempt, self._folders.staging(job))
-
-    def _song(self, job: Job) -> Song:
-        return Song(job.source, job.recording, self._hear)
 
 
 def read_again(tagger: Tagger, job: Job, purchase: Purchase | None) -> tuple[Sequence[Label], Sequence[str]]:

@@ -1,8 +1,8 @@
 """A small network that hears which stem a band belongs to: four numbers for each of 216 bands of each frame.
 
 An encoder of convolutions over time and frequency, a bottleneck that looks 60 frames ahead and back, a decoder that
-looks at both (Ronneberger, MICCAI 2015; Bai, arXiv 1803.01271). ``tests/training`` makes its weights. Arrays are (frames,
-bands, channels), so that a convolution is one matrix product over patches that lie in one piece.
+looks at both (Ronneberger, MICCAI 2015; Bai, arXiv 1803.01271). ``tests/training`` makes its weights. Arrays are
+(frames, bands, channels), so that a convolution is one matrix product over patches that lie in one piece.
 """
 
 from __future__ import annotations
