@@ -83,7 +83,6 @@ class LiveDisplay(Display):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove the live lines and show the cursor."""
         self._live.stop()
 
     def say(self, text: str) -> None:

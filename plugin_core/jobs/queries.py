@@ -149,7 +149,6 @@ def below(path: str, folder: str) -> dict[str, str]:
 
 
 def fetch(connection: Connection, job_id: str) -> Job | None:
-    """Return one job."""
     row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
     return None if row is None else from_row(row)
 

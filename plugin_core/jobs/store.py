@@ -155,7 +155,6 @@ class JobStore(JobQueue):
 
     @cached_property
     def recordings(self) -> RecordingBook:
-        """The recordings of the songs."""
         # It looks into songs; whoever only asks for jobs does without.
         from plugin_core.recordings.book import RecordingBook
 

@@ -75,7 +75,6 @@ class FileMemory:
         self._is_lost = False
 
     def close(self) -> None:
-        """Give the file back."""
         with self._lock:
             if self._opened is not None:
                 self._opened.close()

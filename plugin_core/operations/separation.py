@@ -87,11 +87,6 @@ class SeparationWork(ProviderWork):
 
         A disk that is too full fails here, at once: nothing is spent yet, and only the user can choose another. One
         that fills up later passes, like every transient error.
-
-        Raises:
-            SourceError: the source vanished or changed, or is louder than the format holds.
-            PlacementError: the destination is missing, not writable or too full.
-            UsageError: the template is wrong.
         """
         from plugin_core.operations.plans import bytes_needed
 
@@ -153,13 +148,6 @@ class SeparationWork(ProviderWork):
             leave_record(layout.root / layout.unit, describe_provenance(job, self._sound_of), stems)
 
     async def submit(self, job: Job, attempt: str, report: Report) -> Ticket:
-        """Start the job at its provider, with a link to the source where it needs one.
-
-        Raises:
-            UsageError: there is no way to the service, or back.
-            SourceError: the source is louder than the format of the stems holds.
-            StembridgeError: the provider's own.
-        """
         # What was bought before needs none.
         self._links.check(self._separator)
         if self._separator.remote and job.source.encoding in OPEN_ENDED:
@@ -176,24 +164,10 @@ class SeparationWork(ProviderWork):
         return wanted <= kept and self._shelf.holds(purchase)
 
     async def bring(self, job: Job, attempt: str, report: Report) -> tuple[KeptPart, ...]:
-        """Bring the parts of a purchase into its folder, as they come.
-
-        Raises:
-            ResultError: what came back is damaged.
-            TransientError: the network or the disk; to be tried again.
-        """
         parts = await self._fetch_parts(job, attempt, report)
         return await run_stoppable(lambda stopper: self._shelf.keep(job, parts, stopper.check))
 
     async def fetch(self, job: Job, attempt: str, report: Report, purchase: Purchase | None) -> Staged:
-        """Bring the parts home, unless they are there, then verify, align and treat them.
-
-        Raises:
-            ResultError: what came back is damaged or of another song.
-            PlacementError: the stems cannot be written, or none of those wanted came back.
-            SourceError: the source cannot be decoded any more.
-            TransientError: the network or the disk; to be tried again.
-        """
         kept = purchase if purchase is not None and self.has_kept(job, purchase) else None
         fetched = () if kept is not None else await self._fetch_parts(job, attempt, report)
         loop = asyncio.get_running_loop()
@@ -235,15 +209,10 @@ class SeparationWork(ProviderWork):
         return Staged(stems=treated.stems, notes=treated.notes)
 
     async def drop_fetched(self, job: Job) -> None:
-        """Remove the parts that were brought home, so that they are fetched anew."""
         await asyncio.to_thread(self._shelf.empty, job.purchase)
 
     async def target(self, job: Job) -> Path:
-        """Choose where the staged stems go; nothing is created.
-
-        Raises:
-            SourceError: another song lies beside that place by now.
-        """
+        """Choose where the staged stems go; nothing is created."""
 
         def work(stopper: Stopper) -> Path:
             self._song(job).require_no_other(stopper.check)
@@ -266,13 +235,7 @@ class SeparationWork(ProviderWork):
         return choose_target(layout, destination, self._earlier_stems(job), stems=job.staged)
 
     async def publish(self, job: Job, attempt: str) -> Published:  # noqa: ARG002
-        """Rename the staged stems to the target, session files with them; done already counts as done.
-
-        Raises:
-            PlacementError: the target cannot be written.
-            ResultError: the stems are gone.
-            TransientError: the disk is full or away.
-        """
+        """Rename the staged stems to the target, session files with them; done already counts as done."""
         # Renames are quick, and half of them is no place to stop: a cancelled task waits for them.
         return await run_stoppable(lambda _stopper: self._publish(job))
 

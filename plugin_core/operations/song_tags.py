@@ -74,12 +74,7 @@ class TaggingWork(ProviderWork):
         self._know = know
 
     async def prepare(self, job: Job, attempt: str, report: Report) -> None:  # noqa: ARG002
-        """Check that the song is still there and can be tagged, and make staging.
-
-        Raises:
-            SourceError: it vanished, is another song by now, or is of a kind without tags.
-            PlacementError: it may not be replaced.
-        """
+        """Check that the song is still there and can be tagged, and make staging."""
         await run_stoppable(lambda stopper: self._check(job, stopper.check))
         await asyncio.to_thread(self._folders.make, job)
 
@@ -138,13 +133,7 @@ class TaggingWork(ProviderWork):
         return await asyncio.to_thread(real_file, job.source.path)
 
     async def publish(self, job: Job, attempt: str) -> Published | Written:
-        """Write the labels, unless they are only asked for; what a process before this one wrote counts as done.
-
-        Raises:
-            SourceError: the song is gone, another one by now, or broken.
-            PlacementError: it may not be replaced.
-            TransientError: the disk is full or gone, or the song is being written.
-        """
+        """Write the labels, unless they are only asked for; what a process before this one wrote counts as done."""
         if not _wish(job).write:
             return Published(stems=())
         await self._unstage_early(job)

@@ -45,7 +45,6 @@ class LocalEngine:
         self.speeds = speeds
 
     def account(self) -> str:
-        """Name the account: this machine's only one."""
         return self.name
 
     def speed(self, model: str) -> float | None:
@@ -93,11 +92,6 @@ class LocalEngine:
         return Finished(files=tuple([_describe(folder, stem, name) for stem, name in done.files.items()]))
 
     async def fetch(self, order: Order, report: Report) -> Sequence[Part]:  # noqa: ARG002
-        """Return all stems where the worker left them.
-
-        Raises:
-            TransientError: a stem is gone from staging, or not whole.
-        """
         return [_take(order, file) for file in order.results]
 
     async def cancel(self, order: Order) -> None:

@@ -60,25 +60,14 @@ class PublicUrlStager:
         self._root = settings.folder
 
     async def stage(self, path: Path, key: str) -> str:
-        """Link or copy the file into the folder, unless it lies there, and return its address.
-
-        Raises:
-            SourceError: the file cannot be read.
-            PlacementError: the folder cannot be written.
-            TransientError: the disk is away.
-        """
+        """Link or copy the file into the folder, unless it lies there, and return its address."""
         return await asyncio.to_thread(self._stage, path, key)
 
     async def unstage(self, key: str) -> None:
-        """Remove what was staged for a job; absent is fine, and the user's own files are never touched.
-
-        Raises:
-            PlacementError: it cannot be removed.
-        """
+        """Remove what was staged for a job; absent is fine, and the user's own files are never touched."""
         await asyncio.to_thread(self._unstage, key)
 
     async def examine(self) -> Sequence[Finding]:
-        """Look whether files can be put into the folder."""
         try:
             await asyncio.to_thread(self._try)
         except StembridgeError as error:

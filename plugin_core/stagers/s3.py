@@ -56,22 +56,10 @@ class S3Stager:
         self._ledger = Ledger(home / "staged" / self.name)
 
     async def stage(self, path: Path, key: str) -> str:
-        """Upload the file and return a link good for some hours.
-
-        Raises:
-            SettingsError: the extra is missing, or the section is wrong.
-            SourceError: the file cannot be read.
-            TransientError: no answer now, of the service or of the file's disk.
-            StembridgeError: refused.
-        """
+        """Upload the file and return a link good for some hours."""
         return await asyncio.to_thread(self._stage, path, key)
 
     async def unstage(self, key: str) -> None:
-        """Remove what was staged for a job, also by another process; absent is fine.
-
-        Raises:
-            StembridgeError: as ``stage``.
-        """
         await asyncio.to_thread(self._unstage, key)
 
     async def link(self, key: str) -> Secret | None:
@@ -83,19 +71,10 @@ class S3Stager:
         return await asyncio.to_thread(lambda: self._link(key) if self._has(key) else None)
 
     async def find(self, beginning: str) -> list[str]:
-        """Return the names of all objects that begin so, at most a thousand.
-
-        Raises:
-            StembridgeError: as ``stage``.
-        """
+        """Return the names of all objects that begin so, at most a thousand."""
         return await asyncio.to_thread(self._listed, beginning)
 
     async def remove(self, key: str) -> None:
-        """Remove any object of the bucket; absent is fine.
-
-        Raises:
-            StembridgeError: as ``stage``.
-        """
         await asyncio.to_thread(self._remove, key)
 
     async def examine(self) -> Sequence[Finding]:

@@ -54,11 +54,9 @@ class Overlay(io.BufferedIOBase):
         return join(self._pieces)
 
     def readable(self) -> bool:
-        """Tell that it can be read."""
         return True
 
     def writable(self) -> bool:
-        """Tell that it can be written."""
         return True
 
     def seekable(self) -> bool:
@@ -130,7 +128,6 @@ class Overlay(io.BufferedIOBase):
         self._splice(self._size, self._size, list(pieces))
 
     def read_below(self, offset: int, length: int) -> bytes:
-        """Read from the file below, as it is."""
         return self._bytes_of((offset, length))
 
     def _read_little(self, place: int, end: int) -> bytes:

@@ -133,7 +133,6 @@ class Multipart:
 
     @property
     def content_type(self) -> str:
-        """Its media type, with the boundary."""
         return f"multipart/form-data; boundary={self.boundary}"
 
     async def open(self) -> Opened:

@@ -44,7 +44,6 @@ class Stems:
         """Do nothing: stems need nothing."""
 
     def apply(self, item: Item, job: Job, task: Task) -> str:  # noqa: ARG002 - stems are as the job made them
-        """Remember the stems of a finished job."""
         told = put_stems(item, job)
         if job.source.path != path_of(item):
             how = "copy" if os.path.lexists(job.source.path) else "move"

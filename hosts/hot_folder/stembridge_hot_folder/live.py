@@ -55,7 +55,6 @@ class LiveWatch(LiveDisplay):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove the live lines and show the cursor."""
         self._is_over.set()
         self._drawer.join()
         super().__exit__(kind, error, trace)

@@ -70,7 +70,6 @@ class FolderLock:
 
     @property
     def is_held(self) -> bool:
-        """Whether the folder is ours."""
         return self._descriptor is not None
 
     @property

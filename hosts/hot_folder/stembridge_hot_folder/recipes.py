@@ -44,7 +44,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, preset: str, operations: tuple[Operation, ...]) -> Self:
-        """Return the recipe of these operations."""
         return cls(preset=preset, operations=operations, key=hashlib.sha256(to_json(operations)).hexdigest()[:32])
 
 

@@ -156,10 +156,8 @@ class Tools(msgspec.Struct, frozen=True):
 
     @property
     def session(self) -> Session:
-        """The core."""
         return self.stores.session
 
     @property
     def ledger(self) -> SongLedger:
-        """What was done."""
         return self.stores.ledger

@@ -91,7 +91,6 @@ class StandingStems:
             known.insert(0 if one.is_own else len(known), one)
 
     def of(self, one: FinishedItem) -> list[PlacedStem]:
-        """Return the stems of an item."""
         return self._found.get(one.item.guid, [])
 
     def shared_with(self, one: FinishedItem) -> list[PlacedStem]:

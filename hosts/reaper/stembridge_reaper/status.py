@@ -108,7 +108,6 @@ class Books:
 
     @property
     def jobs(self) -> list[str]:
-        """Every job of the run."""
         return list(self._jobs)
 
     @property

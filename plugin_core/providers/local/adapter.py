@@ -72,18 +72,12 @@ class LocalSeparator(LocalEngine):
         self.settings = settings
 
     async def slots(self) -> int:
-        """Return how many songs are separated at once."""
         return self.settings.workers
 
     async def models(self) -> Sequence[Model]:
         return (NETWORK, CLASSIC) if requests.NETWORK_MANIFEST.exists() else (CLASSIC,)
 
     async def plan(self, source: Source, wish: Separation) -> Plan:
-        """Check the wish and fill in model, options and format.
-
-        Raises:
-            UsageError: unknown model, option, stem or format, or an option out of its range.
-        """
         models = tuple(model.id for model in await self.models())
         _check_word("model", wish.model or models[0], models)
         for stem in wish.stems:
@@ -102,14 +96,6 @@ class LocalSeparator(LocalEngine):
         )
 
     async def poll(self, order: Order, report: Report) -> Finished:
-        """Do the work, in a worker process; cancelling kills it and removes what it wrote.
-
-        Raises:
-            SourceError: the source cannot be decoded, or its peaks do not fit the format.
-            TransientError: the disk is full, or the worker was killed.
-            PlacementError: the staging folder cannot be written.
-            ServiceError: the worker crashed.
-        """
         from plugin_core.audio.probe import probe  # heavy imports wait until there is work
 
         operation = order.separation

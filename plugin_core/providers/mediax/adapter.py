@@ -103,7 +103,6 @@ class MediaxJobs:
         return f"mediax:{hashlib.sha256(secret_id.encode()).hexdigest()[:12]}" if secret_id else "mediax"
 
     async def slots(self) -> int:
-        """Return how many jobs may be alive at once."""
         return self._settings.slots
 
     async def find(self, order: Order) -> Ticket | None:
@@ -138,11 +137,7 @@ class MediaxJobs:
         return _remote(await self._describe(Ticket(remote_id=remote_id)))
 
     async def cancel(self, order: Order) -> None:  # noqa: ARG002
-        """Say that MediaX cannot: it documents no such action.
-
-        Raises:
-            ServiceError: always.
-        """
+        """Say that MediaX cannot: it documents no such action."""
         raise ServiceError("MediaX has no way to cancel a job, which may be charged")
 
     async def release(self, order: Order) -> None:
@@ -280,11 +275,6 @@ class MediaxTagger(MediaxJobs):
     doing = "listening"
 
     async def plan(self, source: Source, wish: Tagging) -> Plan:
-        """Check the wish and fill in its defaults.
-
-        Raises:
-            UsageError: an unknown dimension.
-        """
         dimensions = wish.dimensions or DIMENSIONS
         descriptor(dimensions)
         ordered = tuple(each for each in DIMENSIONS if each in dimensions)
@@ -292,13 +282,6 @@ class MediaxTagger(MediaxJobs):
         return Plan(operation=msgspec.structs.replace(wish, dimensions=ordered), notes=advise(source), refusal=refusal)
 
     async def submit(self, order: Order, report: Report) -> Ticket:
-        """Make the job for the staged file.
-
-        Raises:
-            OutcomeUnknownError: it may have been made.
-            TransientError: surely not made.
-            ServiceError: refused.
-        """
         return await self._create(order, report, descriptor(_dimensions(order.operation)))
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
@@ -306,9 +289,6 @@ class MediaxTagger(MediaxJobs):
 
         Raises:
             UnresolvedError: what is paid for was answered in a way that is not understood; it is kept.
-            UnchargedError: it failed or was cancelled.
-            ServiceError: it is not known any more.
-            TransientError: no answer now.
         """
         wanted = _dimensions(order.operation)
         if (labels := read_labels(kept_answer(order), wanted)) is not None:
@@ -336,11 +316,7 @@ class MediaxTagger(MediaxJobs):
         )
 
     async def login(self, answers: Mapping[str, Secret]) -> Mapping[str, Secret]:
-        """Try the keys by listing jobs that do not exist, which costs nothing.
-
-        Raises:
-            RefusedError: the service does not accept them.
-        """
+        """Try the keys by listing jobs that do not exist, which costs nothing."""
         settings = msgspec.structs.replace(
             self._settings, secret_id=answers["secret_id"], secret_key=answers["secret_key"]
         )

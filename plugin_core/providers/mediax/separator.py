@@ -172,15 +172,9 @@ class MediaxSeparator(MediaxJobs):
         return self._settings.bucket_stager or self._settings.stager
 
     async def models(self) -> Sequence[Model]:
-        """List the three methods."""
         return list_models()
 
     async def plan(self, source: Source, wish: Separation) -> Plan:
-        """Check the wish and fill in its defaults.
-
-        Raises:
-            UsageError: an unknown model or option.
-        """
         if wish.options:
             raise UsageError(f"unknown option {min(wish.options)!r} of {NAME}", remedy="it has none: leave it out")
         model = wish.model or DEFAULT
@@ -193,13 +187,6 @@ class MediaxSeparator(MediaxJobs):
         return Plan(operation=operation, stems=method.stems, notes=notes, refusal=refusal)
 
     async def submit(self, order: Order, report: Report) -> Ticket:
-        """Make the job for the staged file.
-
-        Raises:
-            OutcomeUnknownError: it may have been made.
-            TransientError: surely not made.
-            ServiceError: refused.
-        """
         order.write_note(DESTINATION, self._settings.destination)
         place = make_place(self._settings.destination, order.key)
         return await self._create(order, report, output(_method(order), self._settings.content_id, place))
@@ -208,10 +195,7 @@ class MediaxSeparator(MediaxJobs):
         """Ask how far the job is.
 
         Raises:
-            UnchargedError: it failed or was cancelled.
             UnresolvedError: it is complete and names no stems that anybody understands.
-            ServiceError: it is not known any more.
-            TransientError: no answer now.
         """
         if files := read_stems(kept_answer(order), _method(order)):
             return Finished(files=files)
@@ -227,9 +211,6 @@ class MediaxSeparator(MediaxJobs):
 
         Raises:
             SettingsError: nothing of the job is in the bucket: it is another one.
-            ServiceError: the stems are nowhere, or one is too large.
-            TransientError: the network or the disk.
-            RefusedError: the bucket's keys or rights.
         """
 
         async def address(file: RemoteFile) -> str:

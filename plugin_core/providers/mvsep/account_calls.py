@@ -247,11 +247,7 @@ class AccountCalls(Caller):
         return _notice_of_success("app/register", await self._enter("app/register", fields))
 
     async def user(self) -> User:
-        """Ask about this account.
-
-        Raises:
-            TransientError: the answer is that of no account.
-        """
+        """Ask about this account."""
         return _account_in("app/user", await self._get("app/user", {}, with_token=True))
 
     async def history(self, *, start: int = 0, limit: int = 20) -> tuple[HistoryEntry, ...]:

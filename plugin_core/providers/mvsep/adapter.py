@@ -133,7 +133,6 @@ class MvsepSeparator:
         return await self._account.slots()
 
     async def account_state(self) -> AccountState:
-        """Ask for plan, credits, queue and limits."""
         return await self._account.state()
 
     async def login(self, answers: Mapping[str, Secret]) -> Mapping[str, Secret]:
@@ -151,7 +150,6 @@ class MvsepSeparator:
         return read_names(body, content_type)
 
     async def examine(self) -> Sequence[Finding]:
-        """Look at token, service, account and list of models."""
         return await examine(self._account, self.catalogue, self.settings)
 
     def accept_link(self, link: Secret) -> Path:
@@ -192,11 +190,6 @@ class MvsepSeparator:
         return describe_model(find_algorithm((await self.catalogue.listing()).algorithms, word))
 
     async def plan(self, source: Source, wish: Separation) -> Plan:
-        """Check the wish against catalogue and account, and fill in its defaults.
-
-        Raises:
-            UsageError: unknown model, option, value or format.
-        """
         listing = await self.catalogue.listing()
         algorithm = find_algorithm(listing.algorithms, wish.model or self.settings.model)
         kind = self._requests.kind_of(source.path)
@@ -215,13 +208,6 @@ class MvsepSeparator:
         return msgspec.structs.replace(plan, notes=notes, refusal=plan.refusal or refusal)
 
     async def submit(self, order: Order, report: Report) -> Ticket:
-        """Upload the source, or name its link, and create the job.
-
-        Raises:
-            OutcomeUnknownError: sent, and the answer lost.
-            TransientError: surely not created.
-            ServiceError: refused, in the service's own words.
-        """
         self._account.require_token()
         try:
             ticket = await submit(self.client, order, self._requests, report)
@@ -231,11 +217,6 @@ class MvsepSeparator:
         return ticket
 
     async def find(self, order: Order) -> Ticket | None:
-        """Look for the job in queue and history.
-
-        Raises:
-            OutcomeUnknownError: they cannot be read.
-        """
         found = await self._search(order)
         if found is None:
             if self._requests.kind_of(order.source.path) is Kind.LINK and SEEN in order.note:
@@ -268,13 +249,7 @@ class MvsepSeparator:
         return self._requests.kind_of(path) is not None
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
-        """Ask how far the job is; a job by link is followed to its real hash first.
-
-        Raises:
-            UnchargedError: failed.
-            ServiceError: gone or empty.
-            TransientError: the service does not answer.
-        """
+        """Ask how far the job is; a job by link is followed to its real hash first."""
         ticket = _ticket(order)
         await self._drop_link(order)
         if is_by_link(ticket):
@@ -289,13 +264,6 @@ class MvsepSeparator:
         return read_answer(ticket.remote_id, answer, algorithm, self._wait(order))
 
     async def fetch(self, order: Order, report: Report) -> Sequence[Part]:
-        """Download every result, resuming what is there.
-
-        Raises:
-            ServiceError: a file is gone, too large, or not as announced.
-            TransientError: network or disk.
-        """
-
         async def transcription() -> Sequence[object]:
             ticket = await self._real(order)
             return (await self.client.get(ticket.remote_id, origin=ticket.origin)).transcription
@@ -306,11 +274,7 @@ class MvsepSeparator:
         return await fetch_results(self.client, order, report, transcription, limit=limit)
 
     async def cancel(self, order: Order) -> None:
-        """Cancel at the service, which gives the credits back while the job waits.
-
-        Raises:
-            ServiceError: it is too late, or there is no such job.
-        """
+        """Cancel at the service, which gives the credits back while the job waits."""
         ticket = await self._real(order)
         await self.client.cancel(ticket.remote_id, origin=ticket.origin)
         self._account.forget()

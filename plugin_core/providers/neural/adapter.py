@@ -87,7 +87,6 @@ class NeuralSeparator(LocalEngine):
         self._catalogue = read_catalogue() if catalogue is None else catalogue
 
     async def slots(self) -> int:
-        """Return how many songs are separated at once."""
         return self.settings.workers
 
     async def models(self) -> Sequence[Model]:
@@ -108,12 +107,7 @@ class NeuralSeparator(LocalEngine):
         )
 
     async def plan(self, source: Source, wish: Separation) -> Plan:
-        """Check the wish and fill in its model, the best that is here and gives the stems.
-
-        Raises:
-            UsageError: unknown model, option, stem or format, or the model is not here, or what runs it is not.
-            SourceError: a song of more than two channels.
-        """
+        """Check the wish and fill in its model, the best that is here and gives the stems."""
         if source.channels > 2:
             raise SourceError(
                 f"{show_path(source.path)} has {source.channels} channels, and these networks hear two",
@@ -170,16 +164,6 @@ class NeuralSeparator(LocalEngine):
         raise refused
 
     async def poll(self, order: Order, report: Report) -> Finished:
-        """Do the work, in a worker process; cancelling kills it and removes what it wrote.
-
-        Raises:
-            MissingModelError: a file of the model is not here, or what runs it.
-            SettingsError: a file is not what it was.
-            SourceError: the source cannot be decoded, or its peaks do not fit the format.
-            TransientError: the disk is full, or the worker was killed.
-            PlacementError: the staging folder cannot be written.
-            ServiceError: the worker crashed, or the network gave up.
-        """
         from plugin_core.audio.probe import probe  # heavy imports wait until there is work
 
         operation = order.separation
@@ -208,11 +192,6 @@ class NeuralSeparator(LocalEngine):
         return await self.work(order, report, request, choice.stems)
 
     def offer_model(self, word: str, stems: tuple[str, ...] = ()) -> ModelOffer:
-        """Say what fetching a model would bring, or what of it gives some stems.
-
-        Raises:
-            UsageError: there is none of that name, or it does not give them.
-        """
         model = find_model(self._catalogue, word)
         files = choose(model, Separation(provider=NAME, stems=stems)).files
         paths = {file.name: self._library.find(file) for file in files}
@@ -230,23 +209,12 @@ class NeuralSeparator(LocalEngine):
         )
 
     async def fetch_model(self, word: str, stems: tuple[str, ...], tell: Bytes) -> Sequence[Path]:
-        """Fetch what is missing of a model; nothing is asked of anybody where all is here.
-
-        Raises:
-            UsageError: there is none of that name.
-            TransientError: not now; what came is kept and gone on from.
-            ServiceError: refused, or something else came.
-        """
+        """Fetch what is missing of a model; nothing is asked of anybody where all is here."""
         model = find_model(self._catalogue, word)
         files = choose(model, Separation(provider=NAME, stems=stems)).files
         return await fetch_files(self._library, model, files, Transfer("model"), tell)
 
     async def take_model(self, word: str, paths: Sequence[Path]) -> Sequence[str]:
-        """Copy files of a model that the user has; return what each of them is.
-
-        Raises:
-            UsageError: one is none of the model's.
-        """
         model = find_model(self._catalogue, word)
         taken: list[WeightFile] = [await asyncio.to_thread(self._library.take, model, path) for path in paths]
         return [file.name for file in taken]

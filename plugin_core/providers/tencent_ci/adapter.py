@@ -87,45 +87,24 @@ class CiSeparator:
         return f"{NAME}:{self.settings.bucket}" if self.settings.bucket else NAME
 
     async def slots(self) -> int:
-        """Return how many jobs may be alive at once."""
         return self.settings.slots
 
     async def models(self) -> Sequence[Model]:
-        """List the AudioModes."""
         return list_models()
 
     async def plan(self, source: Source, wish: Separation) -> Plan:
-        """Check the wish and fill in its defaults; only a template has to be asked for.
-
-        Raises:
-            RefusedError: the keys may not be used to look at the template.
-            SettingsError: bucket, region or an address are missing or malformed, and a template is to be looked at.
-            UsageError: mode, option, codec, template or format is wrong.
-        """
+        """Check the wish and fill in its defaults; only a template has to be asked for."""
         refusal = refusal_of(self.settings.credentials, self.settings.cos_url, self.settings.ci_url)
         template = await self._template(wish.options.get(TEMPLATE, ""))
         plan = make_plan(source, wish, template, self.settings.model, is_over=await exceeds(source))
         return msgspec.structs.replace(plan, refusal=refusal)
 
     async def submit(self, order: Order, report: Report) -> Ticket:
-        """Upload the source and make the job.
-
-        Raises:
-            OutcomeUnknownError: it may have been made.
-            TransientError: surely not made.
-            StembridgeError: refused.
-        """
         note_place(order, self.settings)
         job = await submit(self.service, order, order.separation, report)
         return _make_ticket(job, self.settings)
 
     async def find(self, order: Order) -> Ticket | None:
-        """Look for the job in the list.
-
-        Raises:
-            OutcomeUnknownError: the list cannot be read.
-            TransientError: no answer now.
-        """
         service = self._service_of(order)
         queue = order.separation.options.get("queue", "") or self.settings.queue
         job = await find_job(service, order.key, queue)
@@ -155,15 +134,6 @@ class CiSeparator:
         return _remote(await self._known(remote_id))
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
-        """Ask how far the job is.
-
-        Raises:
-            UnchargedError: it failed or was cancelled.
-            ServiceError: it is not known any more.
-            TransientError: no answer now, or none about this job.
-            RefusedError: keys or rights.
-            SettingsError: wrong bucket.
-        """
         ticket = _ticket(order)
         job = await self._describe(order, ticket)
         if job is not None and job.state == SUCCESS and not job.results:
@@ -172,21 +142,10 @@ class CiSeparator:
         return read_state(job, self._pace.wait(order.age(self._clock())))
 
     async def fetch(self, order: Order, report: Report) -> Sequence[Part]:
-        """Download every result, resuming what is there.
-
-        Raises:
-            ServiceError: a result is gone or too large.
-            TransientError: network or disk.
-            RefusedError: keys or rights.
-        """
         return await fetch_results(self._service_of(order).objects, order, report)
 
     async def cancel(self, order: Order) -> None:
-        """Cancel at the service, which is possible until the job runs.
-
-        Raises:
-            ServiceError: it runs, or is over.
-        """
+        """Cancel at the service, which is possible until the job runs."""
         ticket = _ticket(order)
         job = await self._describe(order, ticket)
         if job is not None and job.state not in ("Submitted", "Pause"):
@@ -213,12 +172,7 @@ class CiSeparator:
         await remove_objects(service, order, job, mode.stems if mode else ())
 
     async def login(self, answers: Mapping[str, Secret]) -> Mapping[str, Secret]:
-        """Try the keys at the bucket, if one is set, and return them as the settings to keep.
-
-        Raises:
-            UsageError: an answer is missing.
-            RefusedError: the service does not accept them.
-        """
+        """Try the keys at the bucket, if one is set, and return them as the settings to keep."""
         return await login(self.settings, self.service.with_settings, answers)
 
     def read_callback(self, body: bytes, content_type: str) -> Collection[str]:  # noqa: ARG002 - CI mixes its types up
@@ -230,7 +184,6 @@ class CiSeparator:
         return read_names(body)
 
     async def examine(self) -> Sequence[Finding]:
-        """Look at keys, clock, bucket and what is enabled for it."""
         return await examine(self.settings, self.service)
 
     async def _describe(self, order: Order, ticket: Ticket) -> JobDetail | None:

@@ -172,7 +172,6 @@ class XmlDialect:
     """How COS and CI speak of failures."""
 
     def describe(self, answer: Answer) -> str:
-        """Return code, message, status and request id in one line."""
         words = read_words(answer)
         said = ": ".join(part for part in (words.code, words.message) if part)
         if not said:

@@ -61,7 +61,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CiClient:
-    """The jobs and templates of one bucket.
+    """The jobs and templates of one bucket; every call raises what ``CosCaller.send`` does.
 
     Args:
         caller: the way to CI.
@@ -76,7 +76,6 @@ class CiClient:
         Raises:
             OutcomeUnknownError: it may have been made.
             TransientError: surely not made.
-            StembridgeError: refused, as ``Caller.send``.
         """
         jobs = (await self._post_once("/jobs", request.to_xml(), read_page)).jobs
         if not jobs or not jobs[0].id:
@@ -84,19 +83,11 @@ class CiClient:
         return jobs[0]
 
     async def describe(self, *ids: str) -> JobPage:
-        """Ask about jobs.
-
-        Raises:
-            StembridgeError: as ``Caller.read``.
-        """
+        """Ask about jobs."""
         return read_page(await self._read("GET", f"/jobs/{quote_text(','.join(ids))}", "GET /jobs/<id>"))
 
     async def list_page(self, wanted: JobFilter, token: str = "") -> JobPage:
-        """Return one page of jobs, newest first.
-
-        Raises:
-            StembridgeError: as ``Caller.read``.
-        """
+        """Return one page of jobs, newest first."""
         query = wanted.query() | ({"nextToken": token} if token else {})
         return read_page(await self._read("GET", "/jobs", "GET /jobs", query))
 
@@ -105,7 +96,6 @@ class CiClient:
 
         Raises:
             ServiceError: the list has no end.
-            StembridgeError: as ``Caller.read``.
         """
         token = ""
         for _ in range(PAGES):
@@ -124,9 +114,6 @@ class CiClient:
             wanted: which.
             queue: that is set.
             most: how many of a queue are looked at.
-
-        Raises:
-            StembridgeError: as ``Caller.read``.
         """
         try:
             return await self._newest(wanted, most)
@@ -157,11 +144,7 @@ class CiClient:
         return list(dict.fromkeys([queue, *found] if queue else found))
 
     async def cancel(self, job: str) -> None:
-        """Cancel a job that does not run yet.
-
-        Raises:
-            StembridgeError: as ``Caller.send``.
-        """
+        """Cancel a job that does not run yet."""
         await self._send("PUT", f"/jobs/{quote_text(job)}", "PUT /jobs/<id>?cancel", {"cancel": ""}, xml_body(b""))
 
     async def create_template(self, template: CiTemplate) -> CiTemplate:
@@ -170,16 +153,11 @@ class CiClient:
         Raises:
             OutcomeUnknownError: it may have been made.
             TransientError: surely not made.
-            StembridgeError: refused, as ``Caller.send``.
         """
         return await self._post_once("/template", template.to_xml(), _only)
 
     async def update_template(self, template: CiTemplate) -> CiTemplate:
-        """Replace what a template holds.
-
-        Raises:
-            StembridgeError: as ``Caller.read``.
-        """
+        """Replace what a template holds."""
         path = f"/template/{quote_text(template.id)}"
         return _only(await self._read("PUT", path, "PUT /template/<id>", body=xml_body(template.to_xml())))
 
@@ -195,7 +173,6 @@ class CiClient:
 
         Raises:
             ServiceError: the list has no end.
-            StembridgeError: as ``Caller.read``.
         """
         asked = {"tag": TAG, "ids": ",".join(ids), "name": name, "category": category, "pageSize": str(PAGE)}
         query = {key: value for key, value in asked.items() if value}
@@ -209,44 +186,24 @@ class CiClient:
         raise ServiceError(f"Tencent CI lists more than {PAGES * PAGE} templates")
 
     async def delete_template(self, template_id: str) -> None:
-        """Delete a template.
-
-        Raises:
-            StembridgeError: as ``Caller.send``.
-        """
+        """Delete a template."""
         await self._send("DELETE", f"/template/{quote_text(template_id)}", "DELETE /template/<id>")
 
     async def status(self) -> str:
-        """Return whether the bucket is bound: ``on``, ``off`` or ``unbinding``, "" when the service does not say.
-
-        Raises:
-            StembridgeError: as ``Caller.send``.
-        """
+        """Return whether the bucket is bound: ``on``, ``off`` or ``unbinding``, "" when the service does not say."""
         answer = await self._send("GET", "/", "CIStatus")
         return _read_status(answer).lower()
 
     async def is_asr_bucket(self) -> bool:
-        """Tell whether Smart Audio is enabled for the bucket.
-
-        Raises:
-            StembridgeError: as ``Caller.read``.
-        """
+        """Tell whether Smart Audio is enabled for the bucket."""
         return await self._is_listed("/asrbucket", "AsrBucketList")
 
     async def is_media_bucket(self) -> bool:
-        """Tell whether media processing is enabled for the bucket, as older accounts have it.
-
-        Raises:
-            StembridgeError: as ``Caller.read``.
-        """
+        """Tell whether media processing is enabled for the bucket, as older accounts have it."""
         return await self._is_listed("/mediabucket", "MediaBucketList")
 
     async def queues(self) -> tuple[str, ...]:
-        """Return the ids of the bucket's queues for audio.
-
-        Raises:
-            StembridgeError: as ``Caller.read``.
-        """
+        """Return the ids of the bucket's queues for audio."""
         page = await self._read("GET", "/asrqueue", "GET /asrqueue", {"pageNumber": "1", "pageSize": str(PAGE)})
         ids = (text_of(node.get("QueueId")) for node in nodes_of(page, "QueueList"))
         return tuple(queue for queue in ids if queue)

@@ -140,7 +140,6 @@ class MultipartUpload:
         Raises:
             SourceError: it cannot be read, or changes.
             TransientError: to be continued.
-            StembridgeError: as ``Caller.send``.
         """
         stamp = await asyncio.to_thread(_stamp, self._path)
         for _ in range(2):

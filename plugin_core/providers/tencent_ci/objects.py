@@ -120,7 +120,7 @@ class ObjectHead(msgspec.Struct, frozen=True):
 
 
 class CosObjects:
-    """The objects of one bucket; keys have no leading slash.
+    """The objects of one bucket; keys have no leading slash. Every call raises what ``CosCaller.send`` does.
 
     Args:
         caller: the way to COS.
@@ -130,20 +130,12 @@ class CosObjects:
         self.caller = caller
 
     async def put(self, key: str, body: Body, report: Bytes | None = None) -> None:
-        """Make an object in one request.
-
-        Raises:
-            StembridgeError: as ``Caller.send``.
-        """
+        """Make an object in one request."""
         call = self.call("PUT", key, "PUT", body=body)
         await self.caller.send(replace(call, patience=UPLOAD_PATIENCE, report=report))
 
     async def head(self, key: str) -> ObjectHead | None:
-        """Return what is known of an object; None when there is none.
-
-        Raises:
-            StembridgeError: as ``Caller.send``.
-        """
+        """Return what is known of an object; None when there is none."""
         call = self.call("HEAD", key, "HEAD")
         answer = await self.caller.exchange(call)
         if answer.status == 404:
@@ -155,11 +147,7 @@ class CosObjects:
         return ObjectHead(int(length) if length.isdecimal() else None, answer.headers.get("etag", "").strip('"'))
 
     async def delete(self, key: str) -> None:
-        """Remove an object; absent is fine.
-
-        Raises:
-            StembridgeError: as ``Caller.send``.
-        """
+        """Remove an object; absent is fine."""
         call = self.call("DELETE", key, "DELETE")
         answer = await self.caller.exchange(call)
         if answer.status != 404 or read_words(answer).code == "NoSuchBucket":
@@ -225,11 +213,7 @@ class CosObjects:
             raise TransientError(error.message) from error
 
     async def list_keys(self, prefix: str) -> list[str]:
-        """Return every key that begins so.
-
-        Raises:
-            StembridgeError: as ``Caller.read``.
-        """
+        """Return every key that begins so."""
         keys: list[str] = []
         marker = ""
         for _ in range(_PAGES):
@@ -243,11 +227,7 @@ class CosObjects:
         return keys
 
     async def list_uploads(self, prefix: str) -> list[tuple[str, str]]:
-        """Return key and id of every multipart upload under way below a prefix, oldest first.
-
-        Raises:
-            StembridgeError: as ``Caller.read``.
-        """
+        """Return key and id of every multipart upload under way below a prefix, oldest first."""
         query = {"uploads": "", "prefix": prefix, "max-uploads": "1000"}
         page = await self.caller.read(self.call("GET", "", "List Multipart Uploads", query))
         nodes = sorted(nodes_of(page, "Upload"), key=lambda node: text_of(node.get("Initiated")))
@@ -255,11 +235,7 @@ class CosObjects:
         return [(key, upload_id) for key, upload_id in found if key.startswith(prefix) and upload_id]
 
     async def abort_uploads(self, prefix: str, kept: BegunFile = NOTHING_KEPT) -> None:
-        """Give up every multipart upload under way below a prefix: the kept one, and all that are listed.
-
-        Raises:
-            StembridgeError: as ``Caller.send``.
-        """
+        """Give up every multipart upload under way below a prefix: the kept one, and all that are listed."""
         begun = await asyncio.to_thread(kept.read)
         if begun.id and begun.key.startswith(prefix):
             await self.abort(begun.key, begun.id)
@@ -268,11 +244,7 @@ class CosObjects:
             await self.abort(key, upload_id)
 
     async def abort(self, key: str, upload_id: str) -> None:
-        """Give up one multipart upload; absent is fine.
-
-        Raises:
-            StembridgeError: as ``Caller.send``.
-        """
+        """Give up one multipart upload; absent is fine."""
         call = self.call("DELETE", key, "Abort Multipart Upload", {"uploadId": upload_id})
         answer = await self.caller.exchange(call)
         if answer.status != 404:
@@ -283,7 +255,6 @@ class CosObjects:
 
         Raises:
             TransientError: something answers that is not COS, as the login page of a network does.
-            StembridgeError: as ``Caller.send``.
         """
         call = self.call("HEAD", "", "HEAD Bucket")
         answer = await self.caller.exchange(call)

@@ -70,11 +70,7 @@ class MediaInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def read_media(service: Service, key: str) -> MediaInfo:
-    """Ask what sound there is in an object; https://cloud.tencent.com/document/product/436/55672.
-
-    Raises:
-        StembridgeError: as ``Caller.read``.
-    """
+    """Ask what sound there is in an object; https://cloud.tencent.com/document/product/436/55672."""
     objects = service.objects
     page = await objects.caller.read(
         objects.call("GET", key, "GET Object videoinfo", {"ci-process": "videoinfo"}), ROOT
@@ -186,11 +182,7 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def read_abilities(client: CiClient) -> Abilities:
-    """Ask what the bucket is enabled for.
-
-    Raises:
-        StembridgeError: as ``Caller.read``.
-    """
+    """Ask what the bucket is enabled for."""
     settings = client.caller.settings
     binding = await client.status()
     has_audio = await client.is_asr_bucket()
@@ -206,11 +198,7 @@ async def read_abilities(client: CiClient) -> Abilities:
 
 
 async def has_media(client: CiClient) -> bool:
-    """Tell whether media processing is enabled; keys that may not ask have none.
-
-    Raises:
-        StembridgeError: as ``Caller.read``, but no RefusedError.
-    """
+    """Tell whether media processing is enabled; keys that may not ask have none."""
     try:
         return await client.is_media_bucket()
     except RefusedError:

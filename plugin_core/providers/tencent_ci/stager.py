@@ -40,13 +40,7 @@ class CosStager:
         self._begun = home / "staged" / f"{self.name}-uploads"
 
     async def stage(self, path: Path, key: str) -> str:
-        """Upload the file, unless the bucket has it, and return a link good for some hours.
-
-        Raises:
-            SourceError: the file cannot be read.
-            TransientError: no answer now.
-            StembridgeError: refused.
-        """
+        """Upload the file, unless the bucket has it, and return a link good for some hours."""
         name = await self._own_name(path)
         if not name:
             name = f"{self._folder(key)}{staged_name(path, key)}"
@@ -55,12 +49,6 @@ class CosStager:
         return self._service.objects.link(name, self._settings.link_hours * 3600)
 
     async def unstage(self, key: str) -> None:
-        """Remove what was staged for a job, also by another process; absent is fine.
-
-        Raises:
-            TransientError: no answer now.
-            StembridgeError: refused.
-        """
         objects, folder = self._service.objects, self._folder(key)
         names = await asyncio.to_thread(self._ledger.names, key)
         for name in await self._listed(folder) if names is None else names:
@@ -84,21 +72,9 @@ class CosStager:
         return objects.link(key, self._settings.link_hours * 3600)
 
     async def find(self, beginning: str) -> list[str]:
-        """Return the names of all objects that begin so.
-
-        Raises:
-            TransientError: no answer now.
-            StembridgeError: refused.
-        """
         return await self._service.objects.list_keys(beginning)
 
     async def remove(self, key: str) -> None:
-        """Remove any object of the bucket; absent is fine.
-
-        Raises:
-            TransientError: no answer now.
-            StembridgeError: refused.
-        """
         await self._service.objects.delete(key)
 
     async def _own_name(self, path: Path) -> str:

@@ -199,7 +199,6 @@ def installed_launcher(folder: Path) -> Launcher:
 
 
 def missing_actions(lines: Collection[str], actions: Sequence[Action]) -> list[Action]:
-    """Return the actions that are not registered."""
     return [action for action in actions if registration(action) not in lines]
 
 

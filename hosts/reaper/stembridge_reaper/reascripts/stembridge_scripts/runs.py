@@ -104,7 +104,6 @@ class RunFolder:
 
     @property
     def items(self) -> list[Document]:
-        """The items the run was made of."""
         return list(self.request.get("items", ()))
 
     @property
@@ -130,7 +129,6 @@ class RunFolder:
             self.placed, self.done = answer.status["ready"], answer.status.get("placed", [])
 
     def path(self, name: str) -> str:
-        """Return the path of a file of the run."""
         return os.path.join(self.folder, name)
 
     def has(self, name: str) -> bool:
