@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from plugin_core.audio.envelope import find_start
 from plugin_core.audio.source_file import LEAP, Window, read_at
 from plugin_core.errors import StembridgeError
 
@@ -108,13 +109,13 @@ def split_boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def list_boxes(path: Path, descriptor: int) -> Iterator[FileBox]:
-    """Give the boxes of a file, which they fill.
+    """Give the boxes of a file, which they fill, behind any tag that was put in front of them.
 
     Raises:
         OddBoxError: their sizes do not add up.
         TransientError: the disk or share does not answer.
     """
-    window, at, end = Window(path, descriptor, room=LEAP), 0, os.fstat(descriptor).st_size
+    window, at, end = Window(path, descriptor, room=LEAP), find_start(path, descriptor), os.fstat(descriptor).st_size
     while at < end:
         data = window.take(at, 16)
         name, head, size = _read_head(data, end - at) if len(data) >= 8 else (b"", 8, 0)
@@ -178,12 +179,12 @@ class Movie(NamedTuple):
 
 
 def is_movie(path: Path, descriptor: int) -> bool:
-    """Tell whether a file begins as MP4 and QuickTime files do.
+    """Tell whether a file begins, behind its tags, as MP4 and QuickTime files do.
 
     Raises:
         TransientError: the disk or share does not answer.
     """
-    return read_at(path, descriptor, 4, 4) in _FIRST
+    return read_at(path, descriptor, find_start(path, descriptor) + 4, 4) in _FIRST
 
 
 def read_movie(path: Path, descriptor: int) -> Movie | None:
@@ -195,7 +196,7 @@ def read_movie(path: Path, descriptor: int) -> Movie | None:
     index = read_index(path, descriptor)
     try:
         track = _find_track(index)
-        movie = None if track is None else _read_movie(index, track, os.fstat(descriptor).st_size)
+        movie = None if track is None else _read_movie(index, track, _measure_room(path, descriptor))
     except _DAMAGE:
         # Whoever decodes it finds out.
         return None
@@ -243,6 +244,11 @@ def is_sound_alone(path: Path) -> bool:
         }
         return b"soun" in kinds and b"vide" not in kinds
     return False
+
+
+def _measure_room(path: Path, descriptor: int) -> int:
+    """Return how many bytes an index can lead to: it counts from behind a tag, which was put there later."""
+    return os.fstat(descriptor).st_size - find_start(path, descriptor)
 
 
 def _read_movie(index: memoryview, track: memoryview, size: int) -> Movie:

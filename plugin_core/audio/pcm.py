@@ -16,7 +16,7 @@ import msgspec
 from plugin_core.audio.envelope import find_end
 from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
 from plugin_core.audio.mpeg import examine_mpeg
-from plugin_core.audio.source_file import LEAP, SLACK_BYTES, Window, cut_short
+from plugin_core.audio.source_file import AGAIN, LEAP, SLACK_BYTES, Window, cut_short
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 
@@ -36,6 +36,8 @@ _SAMPLE_TAGS: Final = (1, 3, 6, 7, 0xFFFE)
 """Of a WAV's codes, those of which each sample has bytes of its own."""
 _BLOCK_CODES: Final = (b"ima4", b"GSM ", b"agsm", b"dwvw", b"DWVW", b"ADP4", b"MAC3", b"MAC6")
 """Of an AIFF's, those of which it has not."""
+_LAW_TAGS: Final = (6, 7)
+"""Those of which a sample has one byte, whatever else is said."""
 _GSM: Final = 0x31
 _PCM: Final = 1
 _PADDED_BITS: Final = 24
@@ -117,7 +119,7 @@ def examine_pcm(path: Path, descriptor: int, start: int) -> Structure | None:
     # libsndfile looks behind a tag for an MP3 alone.
     is_wrong = start > 0
     while (one := _read_recording(window, start, size)) is not None:
-        _refuse_padded(path, window, one)
+        _refuse_contradiction(path, window, one)
         is_mpeg = _holds_mpeg(window, one)
         behind = _look_behind(window, one, end) if one.is_told else _Behind()
         until = size if behind.seam is None else behind.seam
@@ -130,7 +132,12 @@ def examine_pcm(path: Path, descriptor: int, start: int) -> Structure | None:
             found = examine_mpeg(path, descriptor, ByteSpan(one.body, one.body + has))
             return found and msgspec.structs.replace(found, container="WAV")
         is_patched = behind.is_sound or one.magic == b"caff" or (one.magic == b"RIFF" and has >= _MOST_IN_WAV)
-        is_odd = has == one.told and has & 1 and (_read_code(window, one) == _GSM or one.kind is _SVX)
+        is_odd = (
+            has == one.told
+            and has & 1
+            and one.kind.width == 4
+            and (_read_code(window, one) == _GSM or one.kind is _SVX)
+        )
         stop = one.body + has if one.kind.width == 8 else until
         # In a W64 libsndfile takes for sound what follows it.
         is_more = one.magic == b"riff" and stop < until
@@ -188,17 +195,31 @@ def _list_chunks(window: Window, kind: _Kind, start: int, end: int) -> Iterator[
         at = following
 
 
-def _refuse_padded(path: Path, window: Window, one: _Recording) -> None:
-    """Refuse samples of 24 bits in four bytes each: as what, integers or floats, programs wrote them so differs."""
+def _refuse_contradiction(path: Path, window: Window, one: _Recording) -> None:
+    """Refuse samples that by channels and bits have other sizes than by blocks: what programs read then differs."""
     code, about = _read_code(window, one), one.chunks.get(b"fmt ")
-    if code != _PCM or about is None:
+    if code not in _SAMPLE_TAGS or about is None:
         return
-    channels, width, bits = (int.from_bytes(window.take(about.body + at, 2), "little") for at in (2, 12, 14))
-    if bits == _PADDED_BITS and width == 4 * channels:
+    channels, bits, width = (_read_field(window, one, about.body + at) for at in (2, 14, 12))
+    size = 1 if code in _LAW_TAGS else -(-bits // 8)
+    rate, second = (_read_field(window, one, about.body + at, 4) for at in (4, 8))
+    # Where all but one of the numbers agree, decoders do as well.
+    if width in (0, channels * size) or (second == rate * channels * size and second != rate * width):
+        return
+    shown = show_path(path)
+    if code == _PCM and bits == _PADDED_BITS and width == 4 * channels:
         raise SourceError(
-            f"{show_path(path)} says that its samples have 24 bits and take 32, which programs read differently",
+            f"{shown} says that its samples have 24 bits and take 32, which programs read differently",
             remedy="save it as 24 or 32 bits with the program that wrote it",
         )
+    raise SourceError(
+        f"{shown} says that {channels} samples of {bits} bits take {width} bytes, which programs read differently",
+        remedy=f"{AGAIN}, or save it anew with the program that wrote it",
+    )
+
+
+def _read_field(window: Window, one: _Recording, at: int, width: int = 2) -> int:
+    return int.from_bytes(window.take(at, width), one.kind.order)
 
 
 def _holds_mpeg(window: Window, one: _Recording) -> bool:
@@ -214,11 +235,9 @@ def _is_blocked(window: Window, one: _Recording) -> bool:
 
 
 def _read_code(window: Window, one: _Recording) -> int | None:
-    """Return the code of what a WAV holds; None for other kinds of files."""
+    """Return the code of what a WAV or W64 holds; None for other kinds of files."""
     about = one.chunks.get(b"fmt ")
-    if about is None or one.magic not in (b"RIFF", b"RF64"):
-        return None
-    return int.from_bytes(window.take(about.body, 2), "little")
+    return None if about is None or one.kind.sound != b"data" else _read_field(window, one, about.body)
 
 
 def _is_as_long_as_it_says(window: Window, one: _Recording, until: int) -> bool:

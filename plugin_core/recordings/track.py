@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from plugin_core.audio.envelope import find_start
 from plugin_core.audio.movie import Boxes, FileBox, Movie, OddBoxError, list_boxes, read_content, read_movie
 from plugin_core.audio.source_file import explain_os_error, read_at
 from plugin_core.errors import SourceError
@@ -165,6 +166,9 @@ def _read_parts(path: Path, runs: _Numbers) -> Iterator[bytes]:
 
 def _find_samples(path: Path, descriptor: int) -> Track:
     room = os.fstat(descriptor).st_size
+    if find_start(path, descriptor):
+        # The index counts from behind the tag.
+        raise OddBoxError
     index, codec, found = None, "", []
     for box in list_boxes(path, descriptor):
         if box.name == b"moov" and index is None:

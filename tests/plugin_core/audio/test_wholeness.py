@@ -543,6 +543,26 @@ def test_wav_whose_samples_take_more_bytes_than_they_have_is_refused(library: Li
     assert "24 bits and take 32" in refuse(library.copy("s.wav", tmp_path, data))
 
 
+@pytest.mark.parametrize(("at", "value"), [(22, 3), (22, 1), (34, 24), (34, 8)], ids=["3", "1", "24", "8"])
+@pytest.mark.parametrize("name", ["s.wav", "s.w64", "s.rf64"])
+def test_samples_whose_sizes_contradict_each_other_are_refused(
+    library: Library, tmp_path: Path, name: str, at: int, value: int
+) -> None:
+    data = bytearray(library.file(name).read_bytes())
+    first = data.index(b"fmt ") + (4 if name == "s.w64" else -12)
+    data[first + at : first + at + 2] = value.to_bytes(2, "little")
+
+    assert "take 4 bytes, which programs read differently" in refuse(library.copy(name, tmp_path, data))
+
+
+def test_wav_of_which_only_the_size_of_blocks_is_wrong_is_read(library: Library, tmp_path: Path) -> None:
+    data = bytearray(library.file("s.wav").read_bytes())
+    for wrong in (0, 2, 6):
+        data[32:34] = wrong.to_bytes(2, "little")
+
+        assert np.array_equal(read_whole(library.copy("s.wav", tmp_path, data))[0], library.read("s.wav"))
+
+
 @pytest.mark.parametrize("name", ["s.au", "s.wav", "s.aif", "s.w64"])
 def test_sound_of_which_a_little_is_not_counted_is_read_whole(library: Library, tmp_path: Path, name: str) -> None:
     """As long as the size of the whole is right, or none is told."""
@@ -559,7 +579,7 @@ def test_sound_of_which_a_little_is_not_counted_is_read_whole(library: Library, 
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("name", ["s.wav", "s.caf", "s.w64", "s.wv", "s.tta", "s.ogg"])
+@pytest.mark.parametrize("name", ["s.wav", "s.caf", "s.w64", "s.wv", "s.tta", "s.ogg", "alac.m4a"])
 def test_what_lies_behind_a_tag_is_read_as_if_there_were_none(library: Library, tmp_path: Path, name: str) -> None:
     plain = library.file(name).read_bytes()
     tagged = b"ID3\x04\0\0\0\0\x0f\x50" + bytes(2000) + plain
@@ -570,7 +590,7 @@ def test_what_lies_behind_a_tag_is_read_as_if_there_were_none(library: Library, 
     assert note == ""
     assert "is cut short" in refuse(library.copy(name, tmp_path, tagged[:-1000]))
     joined = library.copy(name, tmp_path, tagged + plain)
-    if name in ("s.wv", "s.tta"):
+    if name in ("s.wv", "s.tta", "alac.m4a"):
         assert "is several recordings joined" in refuse(joined)
     else:
         assert len(read_whole(joined)[0]) == 2 * FRAMES
