@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 import tomllib
 from collections.abc import Callable, Iterator, MutableMapping
@@ -18,6 +17,7 @@ import msgspec
 from plugin_core.audio.formats import FORMAT_NAMES, FORMATS
 from plugin_core.errors import SettingsError, StembridgeError, UsageError, suggest_key
 from plugin_core.files.disk import try_lock
+from plugin_core.files.placement import replace_file
 from plugin_core.jobs.policy import JobsSettings
 from plugin_core.model import Operation, Tagging
 from plugin_core.plugins import Plugins
@@ -232,8 +232,7 @@ def write_config(path: Path, document: TOMLDocument, *, mode: int | None = 0o600
     import tomlkit
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_text(path, tomlkit.dumps(document), mode=mode)
+        replace_file(path, tomlkit.dumps(document).encode(), mode=mode)
     except OSError as error:
         raise _cannot_write(path, error) from error
 
@@ -301,37 +300,3 @@ def _drop(table: dict[str, Any], way: list[str]) -> None:
         _drop(table[first], rest)
     if not rest or not table.get(first):
         table.pop(first, None)
-
-
-def replace_text(path: Path, text: str, *, mode: int | None = None) -> None:
-    """Do what ``replace_bytes`` does with a text."""
-    replace_bytes(path, text.encode("utf-8", "surrogateescape"), mode=mode)
-
-
-def replace_bytes(path: Path, data: bytes, *, mode: int | None = None) -> None:
-    """Put a file in place at once, behind the link that stands for it.
-
-    Args:
-        path: the file.
-        data: all that it holds from now on.
-        mode: its rights; None keeps those of the file that is replaced, or leaves a new one to the user's mask.
-
-    Raises:
-        OSError: it cannot be written; what was there stays.
-    """
-    real = Path(os.path.realpath(path))
-    fresh = real.with_name(f".{real.name}.{secrets.token_hex(4)}")
-    if mode is None and real.exists():
-        mode = real.stat().st_mode & 0o7777
-    # Never open to more people than the whole file is, not even while it is written.
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else mode & 0o700)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if mode is not None:
-            fresh.chmod(mode)
-        fresh.replace(real)
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ import errno
 import functools
 import os
 import re
+import secrets
 import shutil
 import stat
 import sys
@@ -202,6 +203,36 @@ def write_durably(path: Path, data: bytes) -> None:
         os.fsync(opened.fileno())
     draft.replace(path)
     sync_folder(path.parent)
+
+
+def replace_file(path: Path, data: bytes, *, mode: int | None = None) -> None:
+    """Put a file in place at once, behind the link that stands for it, in a folder that is made where there is none.
+
+    Args:
+        path: the file.
+        data: all that it holds from now on.
+        mode: its rights; None keeps those of the file that is replaced, or leaves a new one to the user's mask.
+
+    Raises:
+        OSError: it cannot be written; what was there stays.
+    """
+    real = Path(os.path.realpath(path))
+    real.parent.mkdir(parents=True, exist_ok=True)
+    fresh = real.with_name(f".{real.name}.{secrets.token_hex(4)}")
+    if mode is None and real.exists():
+        mode = real.stat().st_mode & 0o7777
+    # Never open to more people than the whole file is, not even while it is written.
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else mode & 0o700)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            fresh.chmod(mode)
+        fresh.replace(real)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def copy_file(old: Path, new: Path, check: Callable[[], None] = lambda: None, *, flush: bool = True) -> None:

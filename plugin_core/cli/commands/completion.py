@@ -17,11 +17,12 @@ from plugin_core.abilities import HasAccount, HasLogin
 from plugin_core.audio.formats import FORMAT_NAMES
 from plugin_core.cli import completion
 from plugin_core.cli.completion import FILE, FOLDER, JOB, LIST, MODEL, PRESET, PURCHASE, Kind, Tree
-from plugin_core.cli.settings import declared, replace_text
+from plugin_core.cli.settings import declared
 from plugin_core.console.context import Context
 from plugin_core.console.groups import SuggestingGroup, examples, summarise
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.files.disk import explain_write_error
+from plugin_core.files.placement import replace_file
 from plugin_core.model import Model
 from plugin_core.presets import load_presets
 from plugin_core.registry import AUTO
@@ -181,8 +182,7 @@ class Place:
             PlacementError: one of them cannot be written.
         """
         with _told(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            replace_text(self._path, SCRIPTS[self._shell])
+            replace_file(self._path, SCRIPTS[self._shell].encode())
         yield f"wrote {self._path}"
         if self._start_up is not None:
             with _told(self._start_up):
@@ -209,7 +209,7 @@ class Place:
                 before = _read(self._start_up)
                 kept = "".join(line for line in before.splitlines(keepends=True) if _MARK not in line)
                 if kept != before:
-                    replace_text(self._start_up, kept)
+                    replace_file(self._start_up, kept.encode("utf-8", "surrogateescape"))
                     yield f"took the line out of {self._start_up}"
 
     def _line(self) -> str:
@@ -253,8 +253,7 @@ def _keep(session: Session, outline: Tree) -> Tree:
     # A home that cannot be written is told of by every command that needs it.
     with suppress(OSError):
         path = session.settings.home / completion.FILE_NAME
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_text(path, json.dumps(outline, ensure_ascii=False))
+        replace_file(path, json.dumps(outline, ensure_ascii=False).encode("utf-8", "surrogateescape"))
     return outline
 
 

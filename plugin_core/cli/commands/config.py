@@ -26,7 +26,6 @@ from plugin_core.cli.settings import (
     find_mistakes,
     read_config,
     refuse_other_changes,
-    replace_bytes,
     set_key,
     unset_key,
     write_config,
@@ -37,6 +36,7 @@ from plugin_core.console.json_lines import describe_count, write_record
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.console.phrases import clean, show
 from plugin_core.errors import ExitCode, SettingsError, StembridgeError, UsageError, suggest_key
+from plugin_core.files.placement import replace_file
 from plugin_core.session import Session
 from plugin_core.settings import CONFIG_NAME, Secret, Settings, is_secret_name, no_keyring, variable_of
 
@@ -336,7 +336,7 @@ def edit(context: Context) -> int:
     with changing(path):
         if _read(path) != before:
             raise SettingsError(f"{path} was changed meanwhile, and stays so", remedy=kept)
-        replace_bytes(path, written, mode=None if path.exists() else 0o600)
+        replace_file(path, written, mode=None if path.exists() else 0o600)
     draft.unlink()
     click.echo(f"{show(path)} is changed")
     return 0

@@ -10,18 +10,16 @@ import asyncio
 import html
 import json
 import logging
-import os
 import re
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from plugin_core.errors import StembridgeError
+from plugin_core.files.placement import replace_file
 from plugin_core.manifests import manifest
 from plugin_core.providers.mvsep.loose_json import as_count, as_flag, as_list, as_mapping, as_number, as_texts
 
@@ -305,16 +303,7 @@ class Catalogue:
         return kept if kept.base_url == self._base_url and kept.algorithms else None
 
     def _write(self, listing: Listing) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as opened:
-                opened.write(msgspec.json.encode(listing))
-            os.replace(name, self._path)  # noqa: PTH105 - mkstemp gives text
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(name)  # noqa: PTH108 - mkstemp gives text
-            raise
+        replace_file(self._path, msgspec.json.encode(listing))
 
 
 def read_snapshot(path: Path, base_url: str) -> Listing:

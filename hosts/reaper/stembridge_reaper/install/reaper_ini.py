@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from plugin_core.errors import PlacementError, UsageError
+from plugin_core.files.placement import replace_file
 from plugin_core.model import show_path
 
 SCRIPTS = "stembridge"
@@ -136,7 +137,7 @@ class TextFile:
             return None
         try:
             copy = self._back_up(clock) if self.exists else None
-            write_bytes(self.path, after)
+            replace_file(self.path, after)
         except OSError as error:
             raise PlacementError(f"{show_path(self.path)} cannot be written: {error.strerror}") from error
         self._before = after
@@ -150,24 +151,6 @@ class TextFile:
                 break
         shutil.copy2(self.path, copy)
         return copy
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file in one step, with the mode it had."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A settings file may be a link into a folder that is kept in sync; the link stays.
-    path = path.resolve()
-    staged = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        with staged.open("wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        if path.exists():
-            shutil.copymode(path, staged)
-        staged.replace(path)
-    finally:
-        staged.unlink(missing_ok=True)
 
 
 def backups_of(path: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from plugin_core.errors import PlacementError, UsageError
+from plugin_core.files.placement import replace_file
 from plugin_core.model import show_path
 from plugin_core.presets import load_presets
 from plugin_core.settings import Settings
@@ -32,7 +33,6 @@ from stembridge_reaper.install.reaper_ini import (
     is_reaper_running,
     own_scripts,
     scripts_folder,
-    write_bytes,
 )
 from stembridge_reaper.runs import RUNS
 
@@ -67,7 +67,7 @@ def read_record(resource_path: Path) -> InstallRecord:
 
 def write_record(resource_path: Path, record: InstallRecord) -> None:
     """Keep what was changed."""
-    write_bytes(scripts_folder(resource_path) / RECORD_NAME, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+    replace_file(scripts_folder(resource_path) / RECORD_NAME, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
 
 
 KEYMAP = "reaper-kb.ini"
@@ -155,7 +155,7 @@ def _copy_scripts(resource_path: Path, scripts: dict[str, bytes], configuration:
             stale.unlink()
         for name, content in files.items():
             if _content(folder / name) != content:
-                write_bytes(folder / name, content)
+                replace_file(folder / name, content)
     except OSError as error:
         raise PlacementError(f"{show_path(folder)} cannot be written: {error.strerror}") from error
     return f"scripts: {show_path(folder)}"

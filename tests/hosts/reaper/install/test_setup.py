@@ -10,10 +10,11 @@ import pytest
 from stembridge_reaper.install.actions import Launcher, preset_actions
 from stembridge_reaper.install.diagnosis import examine
 from stembridge_reaper.install.python_library import Trial
-from stembridge_reaper.install.reaper_ini import backups_of, write_bytes
+from stembridge_reaper.install.reaper_ini import backups_of
 from stembridge_reaper.install.setup import install, uninstall
 
 from plugin_core.errors import PlacementError, UsageError
+from plugin_core.files.placement import replace_file
 from plugin_core.presets import Preset, load_presets
 from plugin_core.settings import Settings
 
@@ -248,10 +249,10 @@ def test_install_that_fails_half_way_can_be_taken_back(
     def write(path: Path, content: bytes) -> None:
         if path.name == "reaper-kb.ini":
             raise OSError(28, "No space left on device")
-        write_bytes(path, content)
+        replace_file(path, content)
 
     with monkeypatch.context() as patched:
-        patched.setattr("stembridge_reaper.install.reaper_ini.write_bytes", write)
+        patched.setattr("stembridge_reaper.install.reaper_ini.replace_file", write)
         with pytest.raises(PlacementError, match=r"reaper-kb\.ini cannot be written"):
             set_up(resource_path, library)
     assert (resource_path / "reaper.ini").read_bytes() != INI.encode()

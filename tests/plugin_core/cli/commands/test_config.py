@@ -14,8 +14,9 @@ import msgspec
 import pytest
 
 from plugin_core.cli.commands.config import split_key
-from plugin_core.cli.settings import LOCK_NAME, changing, replace_bytes
+from plugin_core.cli.settings import LOCK_NAME, changing
 from plugin_core.errors import UsageError
+from plugin_core.files.placement import replace_file
 from plugin_core.purchases.ledger import Limits
 from plugin_core.wishes import TAGS
 from tests.plugin_core.cli.conftest import Result, Run
@@ -188,7 +189,7 @@ def test_a_draft_is_open_to_nobody_else(home: Path, monkeypatch: pytest.MonkeyPa
         flush(descriptor)
 
     monkeypatch.setattr(os, "fsync", look)
-    replace_bytes(path, b"")
+    replace_file(path, b"")
     assert (modes, stat.S_IMODE(path.stat().st_mode)) == ([0o600], 0o640)
 
 
