@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import httpcore
 import httpx
 
-from plugin_core.errors import ServiceError, SpoiltFileError, TransientError
+from plugin_core.errors import ServiceError, SpoiltFileError, StembridgeError, TransientError
 from plugin_core.files.disk import explain_write_error
 from plugin_core.tasks import finish, outlast, start, start_in_thread
 from plugin_core.transfer.addresses import MOST_REDIRECTS, resolve
@@ -60,6 +60,11 @@ async def collect(response: httpx.Response, write: Write) -> None:
                         # Bit by bit it would never stall, and never end.
                         raise httpx.ReadTimeout("the download crawls")
                     began, came = loop.time(), 0
+    except asyncio.CancelledError:
+        # Who is told to end does so, also where the disk takes no more.
+        with suppress(OSError, StembridgeError):
+            await collector.flush()
+        raise
     finally:
         await collector.flush()
 
