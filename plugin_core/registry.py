@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 import msgspec
 
 from plugin_core.abilities import MayBeChosen
-from plugin_core.errors import SourceError, StembridgeError, UsageError, suggest
+from plugin_core.errors import MissingModelError, SourceError, StembridgeError, UsageError, suggest
 from plugin_core.model import Model, Operation, Plan, Separation, Source, Tagging
 from plugin_core.plugins import Plugins
 from plugin_core.protocols import Provider, Separator, Stager, Tagger
@@ -203,14 +203,14 @@ class BestSeparator:
         """Return the plan of the best engine that has one; it is of that engine.
 
         Raises:
-            UsageError: none gives what is wanted; the last one's reason.
+            UsageError: none gives what is wanted: what would have to be fetched for it, else the last one's reason.
         """
         refused: StembridgeError = UsageError("no engine on this machine may be chosen", remedy="stembridge plugins")
         for engine in self.engines:
             try:
                 return await engine.plan(source, msgspec.structs.replace(wish, provider=engine.name))
             except (UsageError, SourceError) as error:
-                refused = error
+                refused = refused if isinstance(refused, MissingModelError) else error
         raise refused
 
     async def _nobody(self, *_: Any, **__: Any) -> NoReturn:

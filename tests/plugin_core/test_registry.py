@@ -86,3 +86,8 @@ def test_the_built_in_engines_are_chosen_by_a_session(tmp_path: Path) -> None:
         names = [engine.name for engine in BestSeparator(lambda: session.registry.separators).engines]
         assert names == ["neural", "local"]
         assert asyncio.run(session.plan(ANY_SONG, Separation(provider="auto"))).operation.provider == "local"
+        # What no engine here gives may be had all the same.
+        with pytest.raises(UsageError, match="--model htdemucs_6s gives them"):
+            asyncio.run(session.plan(ANY_SONG, Separation(provider="auto", stems=("guitar",))))
+        with pytest.raises(UsageError, match="did you mean 'drums'"):
+            asyncio.run(session.plan(ANY_SONG, Separation(provider="auto", stems=("drumss",))))

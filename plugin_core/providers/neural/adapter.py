@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
@@ -27,6 +28,7 @@ from plugin_core.providers.neural.networks import (
     choose,
     find_model,
     gives_all,
+    has_runtime,
     read_catalogue,
 )
 from plugin_core.transfer import Bytes, Transfer
@@ -143,25 +145,25 @@ class NeuralSeparator(LocalEngine):
                     f"{model.id} is not on this machine", remedy=f"stembridge models fetch {model.id} fetches it"
                 )
             return choice
-        refused = UsageError(
-            "no model that gives these stems is on this machine",
-            remedy="stembridge models fetch umxhq fetches one, after it has said its size and licence",
-        )
-        for model in self._catalogue.values():
-            if model.commerce == "forbidden" or not gives_all(model, (*wish.stems, *wish.minus)):
-                continue
+        able = list(self._able(wish))
+        allowed = [choice for choice in able if choice.model.commerce != "forbidden"]
+        here = [choice for choice in allowed if self._library.weights(choice.files) is not None]
+        refused: UsageError = _none_here(allowed or able)
+        for choice in here:
             try:
-                choice = choose(model, wish)
-            except UsageError:
+                check_runtime(choice.model)
+            except UsageError as error:
+                refused = error
                 continue
-            if self._library.weights(choice.files) is not None:
-                try:
-                    check_runtime(model)
-                except UsageError as error:
-                    refused = error
-                    continue
-                return choice
+            return choice
         raise refused
+
+    def _able(self, wish: Separation) -> Iterator[Choice]:
+        """Yield what gives the stems of a wish, here or not."""
+        for model in self._catalogue.values():
+            if gives_all(model, (*wish.stems, *wish.minus)):
+                with suppress(UsageError):
+                    yield choose(model, wish)
 
     async def poll(self, order: Order, report: Report) -> Finished:
         from plugin_core.audio.probe import probe  # heavy imports wait until there is work
@@ -238,6 +240,18 @@ class NeuralSeparator(LocalEngine):
             return [Finding(name=NAME, verdict=Verdict.WARNING, found=wanting[0].message, remedy=wanting[0].remedy)]
         found = ", ".join(here) or "no models here; stembridge models --provider neural lists what can be fetched"
         return [Finding(name=NAME, verdict=Verdict.OK, found=found)]
+
+
+def _none_here(able: Sequence[Choice]) -> UsageError:
+    """Return what is said where no model is here that may be chosen: which one to fetch, of those that can do it."""
+    if not able:
+        remedy = "stembridge models --provider neural shows what each gives"
+        return UsageError("no network that is known gives all of these stems", remedy=remedy)
+    model = next((one.model for one in able if has_runtime(one.model)), able[0].model)
+    remedy = f"stembridge models fetch {model.id} fetches one, after it has said its size and licence"
+    if model.commerce == "forbidden":
+        remedy = f"for research alone, --provider neural --model {model.id} gives them"
+    return MissingModelError("no model that gives these stems is on this machine", remedy=remedy)
 
 
 def _state(missing: Sequence[WeightFile], count: int) -> str:

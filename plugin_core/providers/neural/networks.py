@@ -218,8 +218,12 @@ def check_runtime(model: NeuralModel) -> None:
     Raises:
         MissingModelError: it is not.
     """
-    if model.kind != "umx" and importlib.util.find_spec("onnxruntime") is None:
+    if not has_runtime(model):
         raise MissingModelError(f"{model.id} needs onnxruntime, which is not installed", remedy=install_hint("neural"))
+
+
+def has_runtime(model: NeuralModel) -> bool:
+    return model.kind == "umx" or importlib.util.find_spec("onnxruntime") is not None
 
 
 def gives_all(model: NeuralModel, stems: Sequence[str]) -> bool:
