@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Collection, Coroutine, Iterator, Sequence
 from enum import Enum
@@ -27,6 +28,8 @@ from plugin_core.model import Job, JobState, Operation, Source
 from plugin_core.purchases.purchase import Offer
 from plugin_core.session import Session
 from plugin_core.tasks import run_stoppable, start
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 ENDED_BADLY = frozenset({JobState.FAILED, JobState.UNCONFIRMED})
@@ -94,6 +97,10 @@ class Asker(Generic[W]):
 
     def change(self, job: Job, previous: Job | None) -> None:
         """Hear of each change of one of them, and of its end once; cheap."""
+
+    def worry(self, text: str) -> None:
+        """Hear, in a line, what keeps all jobs waiting."""
+        log.warning(text)
 
     async def ask_again(self, jobs: Sequence[Job]) -> bool:  # noqa: ARG002 - others read it
         """Say whether to buy once more what turned out not to be had."""
@@ -348,7 +355,9 @@ class Run(Generic[W]):
                 self._unheard = error
                 self.stop.set()
 
-        return await self.session.run(ids, on_change=hear, stop=self.stop) if ids else []
+        if not ids:
+            return []
+        return await self.session.run(ids, on_change=hear, on_worry=self._asker.worry, stop=self.stop)
 
 
 def stands(job: Job) -> bool:

@@ -21,7 +21,7 @@ from plugin_core.stores import STORE_NAME as STORE_NAME
 from plugin_core.stores import has_store, open_shelf, open_store
 from plugin_core.tasks import run_stoppable
 from plugin_core.wishes import STEMS
-from plugin_core.workshop import OnChange, Workshop
+from plugin_core.workshop import OnChange, OnWorry, Workshop
 
 if TYPE_CHECKING:
     import asyncio
@@ -132,10 +132,6 @@ class Session:
         """Do what ``inspect`` does beside the event loop; reading ends soon after its task is cancelled."""
         return await run_stoppable(lambda stopper: self.memory.look(path, stopper.check))
 
-    async def hashes(self, source: Source) -> frozenset[str]:
-        """Return the SHA-256 of every file, of any tags, in which the recording of a source was met; also its own."""
-        return await self.history.hashes(source)
-
     async def plan(self, source: Source, operation: Operation, *, may_refuse: bool = True) -> Plan:
         """Check an operation and fill in its defaults; nothing is stored, sent or spent.
 
@@ -226,6 +222,7 @@ class Session:
         ids: Collection[str] | None = None,
         *,
         on_change: OnChange | None = None,
+        on_worry: OnWorry | None = None,
         stop: asyncio.Event | None = None,
     ) -> list[Job]:
         """Work until the jobs are settled (default: every active job) or ``stop`` is set; return them as they are.
@@ -234,12 +231,13 @@ class Session:
             ids: the jobs.
             on_change: hears of every change, with the job before it, and of each job's end once: with no job before
                 it where another process brought it about.
+            on_worry: hears, in a line, that nobody works on them; default the log.
             stop: ends the work at the next safe point.
 
         Raises:
             UsageError: the provider of a job named in ``ids`` is not installed.
         """
-        return await self.workshop.run(ids, on_change=on_change, stop=stop)
+        return await self.workshop.run(ids, on_change=on_change, on_worry=on_worry, stop=stop)
 
     async def serve(self, jobs: JobSet, *, on_change: OnChange | None = None, stop: asyncio.Event) -> None:
         """Work on a set of jobs, which may come and go, until ``stop`` is set."""

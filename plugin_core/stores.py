@@ -86,9 +86,14 @@ def migrate_store(settings: Settings, *, is_shared: bool) -> dict[str, int]:
 
 def has_store(settings: Settings) -> bool:
     """Tell whether there is a job store already."""
+    return (settings.home / STORE_NAME).exists() or has_workers(settings)
+
+
+def has_workers(settings: Settings) -> bool:
+    """Tell whether machines share the store: then workers work on the jobs, and everybody else looks on."""
     from plugin_core.jobs.policy import JobsSettings
 
-    return (settings.home / STORE_NAME).exists() or bool(settings.section("jobs", JobsSettings).database)
+    return bool(settings.section("jobs", JobsSettings).database)
 
 
 def work_folder(settings: Settings) -> Path:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 OnChange = Callable[[Job, Job | None], None]
 """Hears of a job as it is and as it was before."""
 
+OnWorry = Callable[[str], None]
+"""Hears, in a line, what keeps all jobs of a run waiting."""
+
 _TIDY_EVERY = 3600.0
 """Seconds between two looks at what is kept of purchases, for a process that runs for days."""
 
@@ -66,7 +69,12 @@ class Workshop:
         self._clock = clock
 
     async def run(
-        self, ids: Collection[str] | None, *, on_change: OnChange | None = None, stop: asyncio.Event | None = None
+        self,
+        ids: Collection[str] | None,
+        *,
+        on_change: OnChange | None = None,
+        on_worry: OnWorry | None = None,
+        stop: asyncio.Event | None = None,
     ) -> list[Job]:
         from plugin_core.purchases.shelf import PurchasesSettings
 
@@ -77,7 +85,8 @@ class Workshop:
             self._registry.provider_of(self._store.get(job_id).operation)
         ends = Ends(on_change)
         if self._store.paths.is_shared:
-            await self._follow(lambda: wanted, ends.hear, stop or asyncio.Event(), is_endless=False)
+            onlooker = Onlooker(self._store, ends.hear, on_worry)
+            await onlooker.run(lambda: wanted, stop or asyncio.Event(), is_endless=False)
         else:
             await self.engine(ends.hear).run(wanted, stop=stop)
             await self._tidy_shelf()
@@ -87,7 +96,7 @@ class Workshop:
 
     async def serve(self, jobs: JobSet, *, on_change: OnChange | None = None, stop: asyncio.Event) -> None:
         if self._store.paths.is_shared:
-            await self._follow(lambda: jobs.ids, on_change, stop, is_endless=True)
+            await Onlooker(self._store, on_change or _ignore).run(lambda: jobs.ids, stop, is_endless=True)
         else:
             await self._serve(self.engine(on_change), jobs, stop)
 
@@ -111,12 +120,6 @@ class Workshop:
             await engine.serve(jobs, stop=stop)
         finally:
             tidier.cancel()
-
-    async def _follow(
-        self, ids: Callable[[], Collection[str]], hear: OnChange | None, stop: asyncio.Event, *, is_endless: bool
-    ) -> None:
-        """Hear of jobs that workers work on; their plugins hear of them there."""
-        await Onlooker(self._store, hear or _ignore).run(ids, stop, is_endless=is_endless)
 
     def engine(self, on_change: OnChange | None, reach: Reach | None = None, concurrency: int = 32) -> Engine:
         """Return an engine that tells a host and the plugins of what it does."""
@@ -219,16 +222,18 @@ class Ends:
 
 
 class Onlooker:
-    """Follows jobs of a store.
+    """Follows jobs of a store; their plugins hear of them where they are worked on.
 
     Args:
         store: where workers work on them.
         changed: hears of every change that is seen, with the job as it was seen before.
+        worried: hears that nobody seems to work on them; default the log.
     """
 
-    def __init__(self, store: JobStore, changed: OnChange) -> None:
+    def __init__(self, store: JobStore, changed: OnChange, worried: OnWorry | None = None) -> None:
         self._store = store
         self._changed = changed
+        self._worried = worried or log.warning
         self._seen: dict[str, Job] = {}
         self._marks: dict[str, tuple[object, ...]] = {}
         self._is_said = False
@@ -298,7 +303,7 @@ class Onlooker:
     def _wonder(self, quiet: float) -> None:
         if quiet >= _SAID_AFTER and not self._is_said and any(job.state.is_active for job in self._seen.values()):
             self._is_said = True
-            log.warning(
+            self._worried(
                 "no worker has touched these jobs yet: `stembridge worker` runs one, where song and account are at hand"
             )
 

@@ -68,7 +68,7 @@ def _run(arguments: list[str], context: Context | None) -> int:
     except NothingBegunError:
         return _end_interrupted("nothing was begun", arguments)
     except (click.Abort, KeyboardInterrupt):
-        return _end_interrupted("interrupted; what was begun goes on with: stembridge jobs resume", arguments)
+        return _end_interrupted(f"interrupted; {_tell_what_goes_on(context)}", arguments)
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -81,6 +81,15 @@ def _run(arguments: list[str], context: Context | None) -> int:
         return _end(failure, arguments, is_told=context.logs.has_said(clean(str(failure))))
     finally:
         context.logs.close()
+
+
+def _tell_what_goes_on(context: Context) -> str:
+    from plugin_core.stores import has_workers
+
+    with suppress(StembridgeError):
+        if has_workers(context.settings):
+            return "workers go on with what was begun: stembridge jobs shows it, jobs cancel ends it"
+    return "what was begun goes on with: stembridge jobs resume"
 
 
 def _invoke(arguments: list[str], context: Context) -> int:

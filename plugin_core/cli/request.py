@@ -21,7 +21,7 @@ from plugin_core.console.display import Display, Summary, summarise
 from plugin_core.console.interrupt import NothingBegunError, plain_interrupt, stop_on_signals
 from plugin_core.console.options import RunChoices, Words, choose_operations, split_options
 from plugin_core.console.phrases import describe_question, has_price, plural
-from plugin_core.errors import StembridgeError, UsageError
+from plugin_core.errors import StembridgeError, TransientError, UsageError
 from plugin_core.files.disk import explain_write_error
 from plugin_core.model import Job, Operation, Separation
 from plugin_core.presets import Preset, find_preset
@@ -92,6 +92,9 @@ class Batch(Asker[Want]):
         self._display.look(done, count)
 
     def refuse(self, want: Want, error: StembridgeError) -> None:
+        if isinstance(error, TransientError):
+            # A job would wait; before there is one, nobody is there to try again.
+            error.remedy = error.remedy or "nothing was begun with it: run it again later"
         self._errors.append(error)
         self._display.refuse(want.path, error)
 

@@ -73,6 +73,7 @@ _REMEDIES: Final = (
     (r"password|pg_hba|role .* (does not|is not)|peer auth", f"correct user and password in {_ADDRESS}"),
     (r"database .* does not exist", f"create it with createdb, or correct {_ADDRESS}"),
     (r"permission denied|relation .* does not", f"let its user own the schema {PLACE}, or GRANT CREATE ON DATABASE"),
+    (r"resolve host", f"correct the host in {_ADDRESS}"),
     (r"read-only", f"name the primary server in {_ADDRESS}"),
     (r"No space left|disk full", "free some space on the server's disk"),
     (r"too many clients|connection slots", "let the server take more connections (max_connections)"),
@@ -165,8 +166,6 @@ class PostgresDatabase(Database):
         """Return a connection beside that of the statements, in no transaction."""
         with self._errors():
             return self._connect()
-
-    # One connection
 
     def _open(self) -> psycopg.Connection[Any]:
         """Connect; a server that is about to answer is waited for, but not one that nobody may ever have started."""
@@ -393,5 +392,8 @@ def _describe(address: str) -> tuple[str, str]:
             f"{_ADDRESS} is no address of a PostgreSQL database",
             remedy="write it as postgresql://user:password@host:5432/name",
         ) from None
-    host = str(parts.get("host") or "localhost") + (f":{parts['port']}" if parts.get("port") else "")
+    port = str(parts.get("port") or "")
+    if port and not port.replace(",", "").isdecimal():
+        raise StoreError(f"{_ADDRESS} names port {port!r}, which is no number", remedy="PostgreSQL's own is 5432")
+    host = str(parts.get("host") or "localhost") + (f":{port}" if port else "")
     return str(parts.get("password") or ""), f"postgresql://{host}/{parts.get('dbname') or ''}"

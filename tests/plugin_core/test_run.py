@@ -225,7 +225,7 @@ def test_lanes_do_not_tell_an_end_twice(session: Session, fake: FakeSeparator, t
 def test_an_end_that_two_lanes_hear_of_is_told_once(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def run_all(ids: Sequence[str], *, on_change: Any, stop: object) -> list[Job]:
+    async def run_all(ids: Sequence[str], *, on_change: Any, **_: object) -> list[Job]:
         for job in session.store.list():
             on_change(msgspec.structs.replace(job, state=JobState.DONE), job)
         return [session.store.get(job_id) for job_id in ids]

@@ -166,7 +166,7 @@ class FirstLook:
         """Return which files count as this song: for stems what it sounds like, for labels its very bytes."""
         if any(isinstance(operation, Tagging) for operation in self._recipe.operations):
             return frozenset({source.content})
-        return await self._tools.session.hashes(source)
+        return await self._tools.session.history.hashes(source)
 
     def _is_same_song(self, known: Row, source: Source, hashes: frozenset[str]) -> bool:
         """Recognise a file that was only touched, or whose tags alone were changed, since it was done."""

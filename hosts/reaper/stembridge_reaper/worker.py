@@ -329,6 +329,10 @@ class Worker(Asker[PartWant]):
                     with suppress(UsageError):
                         await self._session.cancel(job_id, on_change=self.change)
 
+    def worry(self, text: str) -> None:
+        self._out.status.console.append(f"stembridge: {text}")
+        self._out.write()
+
     def change(self, job: Job, previous: Job | None) -> None:
         self._books.note(job)
         if previous is None or previous.state is not job.state:

@@ -55,6 +55,14 @@ def test_errors_become_one_line_and_a_code(stembridge: Run, error: BaseException
     assert result.err.splitlines() == ["stembridge: a warning on two lines", f"stembridge: {line}"]
 
 
+def test_who_is_interrupted_where_workers_work_is_not_told_to_resume(
+    stembridge: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMBRIDGE_JOBS_DATABASE", "postgresql://127.0.0.1/jobs")
+    told = stembridge("fail", points=failing(KeyboardInterrupt())).err.splitlines()[-1]
+    assert told.startswith("stembridge: interrupted; workers go on with what was begun") and "resume" not in told
+
+
 def test_unexpected_errors_leave_their_trace_in_the_log_only(stembridge: Run, home: Path) -> None:
     result = stembridge("fail", points=failing(ZeroDivisionError("by\nzero")))
     log = home / "logs" / "stembridge.log"

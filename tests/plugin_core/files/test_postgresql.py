@@ -65,12 +65,13 @@ def cut(database: PostgresDatabase) -> None:
             "is no address of a PostgreSQL database",
             "write it as postgresql://",
         ),
+        (f"postgresql://u:{SECRET}@127.0.0.1:port/x", "names port 'port', which is no number", "5432"),
         (f"postgresql://u:{SECRET}@127.0.0.1:1/x", "127.0.0.1:1/x: .*refused", "start PostgreSQL there"),
         (f"{{}}&password={SECRET}&user=nobody", "role .* does not exist", "correct user and password"),
         (f"{{}}&password={SECRET}&dbname=absent", "database .* does not exist", "createdb"),
         ("{}&options=-c%20default_transaction_read_only%3Don", "read-only", "the primary server"),
     ],
-    ids=["no address", "away", "user", "database", "read-only"],
+    ids=["no address", "no port", "away", "user", "database", "read-only"],
 )
 def test_what_cannot_be_opened_is_one_line_with_a_remedy_and_no_secret(
     address: str, place: str, said: str, remedy: str

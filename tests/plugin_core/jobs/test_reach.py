@@ -194,11 +194,16 @@ def test_it_is_said_once_that_nobody_works(
         stop = asyncio.Event()
         asyncio.get_running_loop().call_later(0.3, stop.set)
         await Onlooker(store, Heard()).run(lambda: [job.id], stop, is_endless=False)
+        stop.clear()
+        asyncio.get_running_loop().call_later(0.3, stop.set)
+        await Onlooker(store, Heard(), heard.append).run(lambda: [job.id], stop, is_endless=False)
 
+    heard: list[str] = []
     asyncio.run(follow())
     assert [record.message for record in caplog.records if "stembridge worker" in record.message] == [
         "no worker has touched these jobs yet: `stembridge worker` runs one, where song and account are at hand"
     ]
+    assert len(heard) == 1 and "stembridge worker" in heard[0]
 
 
 def test_results_that_go_where_a_worker_sees_nothing_are_for_others(tmp_path: Path, work: FakeWork) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError
+from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, TransientError
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakeSeparator, write_song
 
@@ -364,6 +364,13 @@ def test_exit_codes_of_jobs(
     last = result.of("job")[-1]
     assert (last["state"], last["error"]["exit_code"]) == (state, code)
     assert result.events[-1]["exit_code"] == code
+
+
+def test_a_service_that_is_too_busy_to_plan_says_what_to_do(stembridge: Run, song: Path, fake: FakeSeparator) -> None:
+    fake.plan_error = TransientError("the service: too many requests (HTTP 429)")
+    result = stembridge("separate", str(song))
+    assert result.code == 1
+    assert "too many requests (HTTP 429); nothing was begun with it: run it again later" in result.err
 
 
 def test_a_refused_account_ends_the_run_before_it_starts(stembridge: Run, song: Path, fake: FakeSeparator) -> None:
