@@ -14,8 +14,8 @@ import pytest
 import soxr
 
 from plugin_core.stems import lag_meter
+from plugin_core.stems.alignment import UNRELATED
 from plugin_core.stems.lag_meter import GLANCE, WINDOW, FoundLag, LagMeter, Passage, take_away
-from plugin_core.stems.verification import UNRELATED
 from tests.audio_files import make_noise, make_stems, read_samples
 
 Mono = npt.NDArray[np.float32]

@@ -19,9 +19,10 @@ from plugin_core.model import Label, Tagging, Written
 from plugin_core.operations.song import inspect
 from plugin_core.tags import pieces, tagger
 from plugin_core.tags.exchange import ReplaceOptions
-from plugin_core.tags.labels import decide, entries
+from plugin_core.tags.labels import decide
 from plugin_core.tags.reader import read_fields
 from plugin_core.tags.tagger import Writing, restore_exactly, restore_fields, write_labels
+from plugin_core.tags.vocabulary import entries
 from tests.plugin_core.tagger_fakes import LABELS
 from tests.plugin_core.tags.anatomy import anatomy
 from tests.plugin_core.tags.tagged_files import SOURCES, audio_digest, make_audio, make_source, names, need, probe
