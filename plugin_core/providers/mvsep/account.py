@@ -6,11 +6,11 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from plugin_core.errors import RefusedError, StembridgeError, UsageError
 from plugin_core.model import AccountState, Finding, Question, Verdict
-from plugin_core.providers.mvsep.account_calls import QueueState, User
+from plugin_core.providers.mvsep.account_calls import AccountCalls, QueueState, User
 from plugin_core.providers.mvsep.caller import BASE_URL, NAME, MvsepSettings
 from plugin_core.providers.mvsep.catalogue import Catalogue
 from plugin_core.settings import Secret
@@ -27,18 +27,6 @@ UNKNOWN: Final = User(premium_enabled=True)
 _log = logging.getLogger(__name__)
 
 
-class Asked(Protocol):
-    """What of the client an account needs."""
-
-    async def user(self) -> User:
-        """Ask about the account."""
-        ...
-
-    async def queue(self) -> QueueState:
-        """Ask how busy the service is."""
-        ...
-
-
 class Account:
     """One account at the service, or none.
 
@@ -50,7 +38,7 @@ class Account:
     """
 
     def __init__(
-        self, client: Asked, token: Secret, *, premium_slots: int, clock: Callable[[], float] = time.time
+        self, client: AccountCalls, token: Secret, *, premium_slots: int, clock: Callable[[], float] = time.time
     ) -> None:
         self._client = client
         self._token = token
@@ -191,19 +179,7 @@ QUESTIONS: Final = (
 )
 
 
-class Enrolling(Protocol):
-    """What of the client a login needs."""
-
-    async def login(self, email: str, password: Secret) -> User:
-        """Ask for the account of an address."""
-        ...
-
-    async def user(self) -> User:
-        """Ask about the account of the token."""
-        ...
-
-
-async def login(client_with: Callable[[Secret], Enrolling], answers: Mapping[str, Secret]) -> Mapping[str, Secret]:
+async def login(client_with: Callable[[Secret], AccountCalls], answers: Mapping[str, Secret]) -> Mapping[str, Secret]:
     """Return the token of an account as the setting to keep.
 
     Args:
@@ -221,7 +197,7 @@ async def login(client_with: Callable[[Secret], Enrolling], answers: Mapping[str
     return {TOKEN: token}
 
 
-async def _ask_token(client_with: Callable[[Secret], Enrolling], answers: Mapping[str, Secret]) -> Secret:
+async def _ask_token(client_with: Callable[[Secret], AccountCalls], answers: Mapping[str, Secret]) -> Secret:
     email, password = answers.get("email", Secret("")), answers.get("password", Secret(""))
     if not email or not password:
         raise UsageError("MVSEP wants an e-mail address and a password", remedy="or give the API token: --token")

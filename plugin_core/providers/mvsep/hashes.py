@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import parse_qsl
 
 from plugin_core.callbacks import read_json
@@ -31,7 +31,8 @@ from plugin_core.errors import (
 )
 from plugin_core.model import Progress, Ticket, show_path
 from plugin_core.protocols import GRACE, Order, Waiting
-from plugin_core.providers.mvsep.account_calls import HistoryEntry, User
+from plugin_core.providers.mvsep.account_calls import HistoryEntry
+from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.job_calls import JobAnswer, Phase
 from plugin_core.service import time_of_key
 
@@ -99,23 +100,7 @@ REGIONS: Final = tuple(f"https://{name}.mvsep.com/api" for name in ("de", "de2",
 _log = logging.getLogger(__name__)
 
 
-class JobHistory(Protocol):
-    """What of the client a search needs."""
-
-    async def user(self) -> User:
-        """Ask about the account."""
-        ...
-
-    async def history(self, *, start: int = 0, limit: int = 20) -> tuple[HistoryEntry, ...]:
-        """List past jobs, newest first."""
-        ...
-
-    async def get(self, job: str, *, origin: str = "", mirror: bool = False) -> JobAnswer:
-        """Ask about a job."""
-        ...
-
-
-async def find_hash(client: JobHistory, key: str) -> str | None:
+async def find_hash(client: MvsepClient, key: str) -> str | None:
     """Return the newest hash that carries the submission key; None when the account surely has none.
 
     Raises:
@@ -132,7 +117,7 @@ async def find_hash(client: JobHistory, key: str) -> str | None:
         ) from error
 
 
-async def list_known(client: JobHistory) -> set[str]:
+async def list_known(client: MvsepClient) -> set[str]:
     """Return the hashes of the account's newest jobs, those in its queue among them.
 
     Raises:
@@ -142,7 +127,7 @@ async def list_known(client: JobHistory) -> set[str]:
     return queued | {entry.hash for entry in await client.history(limit=PAGE)}
 
 
-async def find_unnamed(client: JobHistory, order: Order, taken: Collection[str] = ()) -> str | None:
+async def find_unnamed(client: MvsepClient, order: Order, taken: Collection[str] = ()) -> str | None:
     """Return the hash of a job that carries no key: the only one of its model that came after its create was sent.
 
     What carries the key of a song, and what is another request's, is left out; of several it is the one of its name.
@@ -184,7 +169,7 @@ def _name_in(text: str) -> str:
     return text[found.end() :] if found else ""
 
 
-async def locate(client: JobHistory, job: str, origins: Sequence[str]) -> str:
+async def locate(client: MvsepClient, job: str, origins: Sequence[str]) -> str:
     """Return the first origin that knows a job, "" when none says so: history does not tell where a job lives."""
     for origin in origins:
         try:
@@ -195,7 +180,7 @@ async def locate(client: JobHistory, job: str, origins: Sequence[str]) -> str:
     return ""
 
 
-async def _search_history(client: JobHistory, key: str) -> str | None:
+async def _search_history(client: MvsepClient, key: str) -> str | None:
     made = time_of_key(key)
     seen: set[str] = set()
     start = 0
@@ -242,18 +227,6 @@ def _age_key(text: str) -> float:
 NOTE: Final = "MVSEP fetches the song"
 
 
-class Remote(JobHistory, Protocol):
-    """What of the client following a link needs."""
-
-    async def get_remote(self, job: str, *, origin: str = "") -> JobAnswer:
-        """Ask about a download."""
-        ...
-
-    def origin_of(self, link: str) -> str:
-        """Return the node a link points at."""
-        ...
-
-
 class JobLinks:
     """The downloads of one service; what they became is remembered for as long as the process lives.
 
@@ -264,7 +237,7 @@ class JobLinks:
     """
 
     def __init__(
-        self, client: Remote, clock: Callable[[], float], search: Callable[[Order], Awaitable[str | None]]
+        self, client: MvsepClient, clock: Callable[[], float], search: Callable[[Order], Awaitable[str | None]]
     ) -> None:
         self._client = client
         self._clock = clock

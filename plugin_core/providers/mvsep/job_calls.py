@@ -150,20 +150,32 @@ _OPTION: Final = re.compile(r"add_opt[1-9]\Z")
 
 
 class Creation(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``MvsepClient.create`` was asked for."""
+    """A separation to be started: of one of ``audio``, ``url``, the pair of target and reference, or of words alone."""
 
     model: str
+    """``render_id``, sent as ``sep_type``."""
     output_format: int
+    """0 mp3 320, 1 wav 16 bit, 2 flac 16 bit, 3 m4a, 4 wav 32 bit, 5 flac 24 bit."""
     audio: Path | None = None
+    """The song, streamed."""
     name: str = ""
+    """The file name the service is told for ``audio`` or the target; default its own."""
     url: str = ""
+    """Where the service fetches the song itself; a ``Secret`` is revealed only while it is sent."""
     remote_type: str = "direct"
+    """One of ``REMOTE_TYPES``."""
     target_audio: Path | None = None
+    """Of a matchering model, what is to be changed."""
     reference_audio: Path | None = None
+    """Of a matchering model, what it shall sound like."""
     options: Mapping[str, str] = {}
+    """Option key by field name (``add_opt1`` ..); empty ones are left out."""
     is_demo: bool = False
+    """Publish the result."""
     webhook_url: str = ""
+    """(experimental) Called when the job ends."""
     preset_id: str = ""
+    """(experimental) A preset stored at the service."""
 
     def body(self, token: Mapping[str, str]) -> Multipart:
         """Return the form, token included.
@@ -216,40 +228,11 @@ def _part(field: str, path: Path, name: str) -> FilePart:
 class JobCalls(Caller):
     """Separations: started, asked about, ended and brought here."""
 
-    async def create(
-        self,
-        *,
-        model: str,
-        output_format: int,
-        audio: Path | None = None,
-        name: str = "",
-        url: str = "",
-        remote_type: str = "direct",
-        target_audio: Path | None = None,
-        reference_audio: Path | None = None,
-        options: Mapping[str, str] | None = None,
-        is_demo: bool = False,
-        webhook_url: str = "",
-        preset_id: str = "",
-        report: Bytes | None = None,
-    ) -> Created:
+    async def create(self, creation: Creation, *, report: Bytes | None = None) -> Created:
         """Start a separation: the one call that may cost money, never sent twice by itself.
 
-        Exactly one of ``audio``, ``url``, the pair of target and reference, or none of them (models without input).
-
         Args:
-            model: ``render_id``, sent as ``sep_type``.
-            output_format: 0 mp3 320, 1 wav 16 bit, 2 flac 16 bit, 3 m4a, 4 wav 32 bit, 5 flac 24 bit.
-            audio: the song, streamed.
-            name: the file name the service is told for ``audio`` or the target; default its own.
-            url: where the service fetches the song itself; a ``Secret`` is revealed only while it is sent.
-            remote_type: ``direct``, ``mega``, ``drive`` or ``dropbox``.
-            target_audio: of a matchering model, what is to be changed.
-            reference_audio: of a matchering model, what it shall sound like.
-            options: option key by field name (``add_opt1`` ..); empty ones are left out.
-            is_demo: publish the result.
-            webhook_url: (experimental) called when the job ends.
-            preset_id: (experimental) a preset stored at the service.
+            creation: what is asked for.
             report: told of bytes sent.
 
         Raises:
@@ -260,20 +243,6 @@ class JobCalls(Caller):
             TransientError: surely not created: not sent, rate limit, or another job is still queued.
             OutcomeUnknownError: sent, and no answer of the service came back.
         """
-        creation = Creation(
-            model=model,
-            output_format=output_format,
-            audio=audio,
-            name=name,
-            url=url,
-            remote_type=remote_type,
-            target_audio=target_audio,
-            reference_audio=reference_audio,
-            options=options or {},
-            is_demo=is_demo,
-            webhook_url=webhook_url,
-            preset_id=preset_id,
-        )
         body = creation.body(self._with_token({}))
         created = parse_created(await self._post_once("separation/create", body, report=report))
         if not created.hash:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
+
+from msgspec.structs import replace
 
 from plugin_core.errors import GoneError, OutcomeUnknownError, ServiceError, SourceError, UnchargedError, UsageError
 from plugin_core.files.checksum import hash_file
@@ -17,7 +18,7 @@ from plugin_core.protocols import Finished, Order, Report, Waiting
 from plugin_core.providers.mvsep.catalogue import Algorithm
 from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.hashes import SEEN, carries_key, is_real_hash, list_known, upload_name
-from plugin_core.providers.mvsep.job_calls import Created, JobAnswer, Phase
+from plugin_core.providers.mvsep.job_calls import Created, Creation, JobAnswer, Phase
 from plugin_core.providers.mvsep.models import stems_of_files
 from plugin_core.providers.mvsep.options import IS_DEMO, OURS, PRESET, REFERENCE, WEBHOOK
 from plugin_core.providers.mvsep.plan import output_of
@@ -25,9 +26,6 @@ from plugin_core.providers.mvsep.requests import Kind, Requests, remote_type_of
 from plugin_core.service import bring_all, name_result, part_files, plain_suffix, prepared
 from plugin_core.settings import Secret
 from plugin_core.transfer.calls import Bytes
-
-if TYPE_CHECKING:
-    pass
 
 
 async def submit(client: MvsepClient, order: Order, requests: Requests, report: Report) -> Ticket:
@@ -42,8 +40,7 @@ async def submit(client: MvsepClient, order: Order, requests: Requests, report: 
     """
     wish, kind = order.separation, requests.kind_of(order.source.path)
     hook = wish.options.get(WEBHOOK, "")
-    call = partial(
-        client.create,
+    creation = Creation(
         model=wish.model,
         output_format=output_of(wish.options),
         options=service_options(wish),
@@ -55,19 +52,19 @@ async def submit(client: MvsepClient, order: Order, requests: Requests, report: 
         # Nothing of a request carries the job's key: what is there already is none of ours.
         order.write_note(SEEN, json.dumps(sorted(await list_known(client))))
     if kind is Kind.WORDS:
-        created = await call()
+        created = await client.create(creation)
     elif kind is Kind.LINK:
         link = await asyncio.to_thread(requests.link_of, order.source.path)
-        created = await call(url=link, remote_type=remote_type_of(link))
+        created = await client.create(replace(creation, url=link, remote_type=remote_type_of(link)))
     elif order.url:
-        created = await call(url=_require_key(order), remote_type="direct")
+        created = await client.create(replace(creation, url=_require_key(order)))
     else:
-        created = await _submit_file(call, order, requests, report)
+        created = await _submit_file(client, creation, order, requests, report)
     return make_ticket(client.origin_of, created)
 
 
 async def _submit_file(
-    call: Callable[..., Awaitable[Created]], order: Order, requests: Requests, report: Report
+    client: MvsepClient, creation: Creation, order: Order, requests: Requests, report: Report
 ) -> Created:
     digest = order.separation.options.get(REFERENCE, "")
     reference = await asyncio.to_thread(_find_reference, requests, digest) if digest else None
@@ -76,7 +73,7 @@ async def _submit_file(
         if reference is not None:
             files = {"target_audio": upload.path, "reference_audio": reference}
         name = upload_name(order.key, order.source.path, upload.suffix)
-        return await call(**files, name=name, report=tell)
+        return await client.create(replace(creation, **files, name=name), report=tell)
 
 
 def _find_reference(requests: Requests, digest: str) -> Path:
@@ -219,26 +216,8 @@ Transcription = Callable[[], Awaitable[Sequence[Any]]]
 """Ask for the transcription that stands in the job's answer."""
 
 
-class Downloads(Protocol):
-    """What of the client fetching needs."""
-
-    async def download(
-        self,
-        url: str,
-        target: Path,
-        *,
-        size: int | None = None,
-        limit: int = ...,
-        report: Bytes | None = None,
-        part: Path | None = None,
-        earlier: Sequence[Path] = (),
-    ) -> int:
-        """Bring a file."""
-        ...
-
-
 async def fetch_results(
-    client: Downloads, order: Order, report: Report, transcription: Transcription, *, limit: int
+    client: MvsepClient, order: Order, report: Report, transcription: Transcription, *, limit: int
 ) -> list[Part]:
     """Bring every result, three at a time; what is there already is not fetched again.
 
@@ -288,7 +267,7 @@ async def _is_audio(path: Path) -> bool:
     return is_audio(path) if path.suffix else await asyncio.to_thread(is_audio, path)
 
 
-async def _download(client: Downloads, order: Order, file: RemoteFile, path: Path, limit: int, tell: Bytes) -> None:
+async def _download(client: MvsepClient, order: Order, file: RemoteFile, path: Path, limit: int, tell: Bytes) -> None:
     if file.size is not None and file.size > limit:
         raise ServiceError(f"MVSEP's {file.stem} has {file.size} bytes, more than the {limit} that make sense")
     part, earlier = part_files(order, path)

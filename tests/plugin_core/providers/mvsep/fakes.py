@@ -19,8 +19,9 @@ from plugin_core.protocols import Order
 from plugin_core.providers.mvsep.account_calls import HistoryEntry, Notice, QueuedJob, QueueState, User
 from plugin_core.providers.mvsep.catalogue import Algorithm, read_algorithms
 from plugin_core.providers.mvsep.client import MvsepClient
-from plugin_core.providers.mvsep.job_calls import Created, JobAnswer
+from plugin_core.providers.mvsep.job_calls import Created, Creation, JobAnswer
 from plugin_core.settings import Secret
+from plugin_core.transfer import Bytes
 
 BASE = "http://127.0.0.1:9/api"
 NOW = 1_790_000_000.0
@@ -115,10 +116,11 @@ class FakeClient(MvsepClient):
         """Return the API a link lies below."""
         return link.partition("/separation/")[0] or self.base_url
 
-    async def create(self, **arguments: Any) -> Created:
+    async def create(self, creation: Creation, *, report: Bytes | None = None) -> Created:
         """Remember the upload's bytes."""
-        audio = arguments.get("audio")
-        self._note("create", **arguments, content=audio.read_bytes() if audio else b"")
+        audio = creation.audio
+        told = msgspec.structs.asdict(creation) | {"report": report}
+        self._note("create", **told, content=audio.read_bytes() if audio else b"")
         return self.created
 
     async def get(self, job: str, *, origin: str = "", mirror: bool = False) -> JobAnswer:

@@ -26,9 +26,9 @@ from plugin_core.errors import (
 )
 from plugin_core.providers.mvsep.catalogue import read_algorithms
 from plugin_core.providers.mvsep.client import MvsepClient
-from plugin_core.providers.mvsep.job_calls import Created, Phase
+from plugin_core.providers.mvsep.job_calls import Created, Creation, Phase
 from plugin_core.settings import Secret
-from plugin_core.transfer import Transfer
+from plugin_core.transfer import Bytes, Transfer
 from tests.audio_files import write_song
 from tests.simulators.faults import bad_gateway, html_page, rate_limited, refuse, reset_after, reset_before
 from tests.simulators.messages import LogEntry
@@ -72,8 +72,9 @@ def ask(service: MvsepSimulator, do: Callable[[MvsepClient], Awaitable[T]], toke
     return asyncio.run(go())
 
 
-def create(song: Path, **values: Any) -> Callable[[MvsepClient], Awaitable[Created]]:
-    return lambda client: client.create(**{"model": "40", "output_format": 1, "audio": song, **values})
+def create(song: Path, report: Bytes | None = None, **values: Any) -> Callable[[MvsepClient], Awaitable[Created]]:
+    creation = Creation(**{"model": "40", "output_format": 1, "audio": song, **values})
+    return lambda client: client.create(creation, report=report)
 
 
 ENDPOINTS: dict[str, tuple[Do, str, str, dict[str, str]]] = {
@@ -267,7 +268,7 @@ def test_cancels_and_deletes_where_the_job_lives(service: MvsepSimulator, song: 
     service.behave(Behaviour(region=1, walk=(waiting(1, seconds=60),)))
 
     async def go(client: MvsepClient) -> None:
-        created = await client.create(model="40", output_format=1, audio=song)
+        created = await client.create(Creation(model="40", output_format=1, audio=song))
         origin = client.origin_of(created.link)
         assert origin == f"{service.urls[1]}/api"
         with pytest.raises(ServiceError, match=r"File or File Hash not found \(HTTP 400\)"):
@@ -275,7 +276,7 @@ def test_cancels_and_deletes_where_the_job_lives(service: MvsepSimulator, song: 
         assert (await client.cancel(created.hash, origin=origin)).success
         with pytest.raises(ServiceError):
             await client.cancel(created.hash, origin=origin)
-        second = await client.create(model="40", output_format=1, audio=song)
+        second = await client.create(Creation(model="40", output_format=1, audio=song))
         service.clock.advance(100)
         assert (await client.delete(second.hash, origin=origin)).success
         assert (await client.get(second.hash, origin=origin)).phase is Phase.MISSING

@@ -11,6 +11,7 @@ import pytest
 
 from plugin_core.providers.mvsep import plugin
 from plugin_core.providers.mvsep.client import MvsepClient
+from plugin_core.providers.mvsep.job_calls import Creation
 from plugin_core.settings import Secret
 from tests.audio_files import write_song
 from tests.plugin_core.cli.conftest import Run, run_here
@@ -110,9 +111,9 @@ def test_the_status_of_a_link_is_that_of_what_became_of_it_and_the_mirror_is_pai
     async def create() -> tuple[str, str]:
         client = MvsepClient(service.api, Secret(PREMIUM_TOKEN))
         song = write_song(tmp_path / "Song.flac", 0.2)
-        first = await client.create(model="40", output_format=2, audio=song)
+        first = await client.create(Creation(model="40", output_format=2, audio=song))
         link = f"{service.url}/storage/temp/{first.hash}"
-        second = await client.create(model="40", output_format=2, url=link)
+        second = await client.create(Creation(model="40", output_format=2, url=link))
         await client.transfer.close()
         return first.hash, second.hash
 
