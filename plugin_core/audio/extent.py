@@ -8,7 +8,7 @@ and MPEG-PS, and WAV, AU, FLAC, FLV, Matroska and fragmented MP4 whose writer co
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,6 +17,7 @@ from plugin_core.audio.envelope import find_audio, measure_tag
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.movie import is_movie
 from plugin_core.audio.source_file import LEAP, FileReading, Window, cut_short, joined
+from plugin_core.audio.streams import examine_stream
 
 _ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_DATA: Final = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
@@ -42,23 +43,6 @@ _CAF_OPEN: Final = (1 << 64) - 1
 _TTA_HEAD: Final = 22
 _INDEX: Final = 1 << 20
 """More bytes than a ``sidx`` has, however large its box says that it is."""
-_TS_FORMS: Final = ((188, 0), (192, 4), (204, 0))
-"""Of MPEG-TS, of Blu-ray's, and of one with error correction: bytes of a packet, and the place of its mark."""
-_PACK: Final = b"\0\0\1\xba"
-_PS_END: Final = b"\0\0\1\xb9"
-_AC3: Final = b"\x0b\x77"
-_DTS: Final = (b"\x7f\xfe\x80\x01", b"\xfe\x7f\x01\x80", b"\x1f\xff\xe8\x00", b"\xff\x1f\x00\xe8")
-"""How a frame begins: words of 16 bits, the same with their bytes swapped, words of 14 bits, and these swapped."""
-_DTS_MORE: Final = b"\x64\x58\x20\x25"
-"""What extends the frame in front of it (DTS-HD)."""
-_MLP: Final = (b"\xf8\x72\x6f\xba", b"\xf8\x72\x6f\xbb")
-_MLP_WORDS: Final = 0xFFF
-"""What in the first two bytes of a unit counts its words of 16 bits."""
-_TAIL: Final = 1 << 18
-_ADTS_TAIL: Final = 1 << 15
-"""Four of its longest frames."""
-_UNIT_HEAD: Final = 16
-_SURE_UNITS: Final = 3
 
 
 class Extent(NamedTuple):
@@ -74,8 +58,10 @@ class Extent(NamedTuple):
     """Where the frames themselves say so."""
     parts: tuple[ByteSpan, ...] = ()
     """Of recordings that are joined in one file, and can be read one by one."""
-    is_torn: bool = False
-    """Whether it ends inside a packet or frame, and nothing says how long it was."""
+    note: str = ""
+    """What people should know of it."""
+    length: float = 0.0
+    """Seconds of a bare stream, its frames counted; 0 where that cannot be done."""
     played: tuple[int, int] = (0, 0)
     """Samples that the decoder puts in front, and those of the music; 0 where that is not told."""
     goes_on: bool = False
@@ -97,12 +83,11 @@ def check_extent(path: Path, descriptor: int, passage: FileReading | None = None
         SourceError: the file is cut short, or several joined.
     """
     start, end = find_audio(path, descriptor)
-    window = Window(path, descriptor, room=LEAP, first=start)
     extent = _look_at_container(path, descriptor, passage, start, end)
-    head, span = window.take(0, 16), ByteSpan(start, end)
+    span = ByteSpan(start, end)
     if extent is None:
-        is_stopped = end - start < window.size and (head.startswith((_AC3, *_DTS)) or head[4:8] in _MLP)
-        return Extent(is_torn=_is_torn(window, head, end - start), span=span if is_stopped else None)
+        found = examine_stream(path, descriptor, passage, start, end)
+        return Extent(note=found.note, span=found.span, length=found.seconds)
     if extent.span is not None:
         span = ByteSpan(start, start + extent.span.end)
     parts = tuple(ByteSpan(start + one.start, start + one.end) for one in extent.parts)
@@ -135,89 +120,6 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
         return Extent(played=read_musepack(path, window, size))
     claim = check_claim(path, window, end - start, size)
     return claim and Extent(parts=claim.parts, samples=claim.samples, goes_on=claim.goes_on)
-
-
-def _is_torn(window: Window, head: bytes, end: int) -> bool:
-    """Tell whether a bare stream that begins so ends inside one of its units."""
-    if (measure := _choose_measure(window.take(0, 3 * 204), head)) is not None:
-        room = min(end, _ADTS_TAIL if measure is _measure_adts else _TAIL)
-        return ends_inside(window.take(end - room, room), measure)
-    return head[4:8] in _MLP and _ends_inside_unit(window, end)
-
-
-def ends_inside(data: bytes, measure: Callable[[bytes], int]) -> bool:
-    """Tell whether bytes end inside the last of units that lie end to end.
-
-    ``measure`` returns the size of the unit that begins with these up to 16 bytes, 0 for none.
-    """
-    data = data[-_TAIL:]
-    for start in range(len(data)):
-        at, count = start, 0
-        while at < len(data) and (size := measure(data[at : at + _UNIT_HEAD])):
-            at, count = at + size, count + 1
-        if count >= _SURE_UNITS and at > len(data) - _UNIT_HEAD:
-            return at != len(data)
-    return False
-
-
-def _choose_measure(start: bytes, head: bytes) -> Callable[[bytes], int] | None:
-    """Return what tells the size of the units of a stream without a header, which begins so."""
-    if (form := _find_form(start)) is not None:
-        size, place = form
-        return lambda unit: size if unit[place : place + 1] == b"G" else 0
-    if _measure_adts(head):
-        return _measure_adts
-    return _measure_pack if head.startswith(_PACK) else _measure_dts if head.startswith(_DTS) else None
-
-
-def is_transport_stream(start: bytes) -> bool:
-    """Tell whether a file that begins so is an MPEG-TS."""
-    return _find_form(start) is not None
-
-
-def _find_form(start: bytes) -> tuple[int, int] | None:
-    marks = ((form, start[form[1] : 3 * form[0] : form[0]]) for form in _TS_FORMS)
-    return next((form for form, mark in marks if mark == b"GGG"), None)
-
-
-def _measure_pack(head: bytes) -> int:
-    """Measure a pack's head, or a packet of an MPEG program stream (ISO 11172-1 and 13818-1)."""
-    if head.startswith(_PACK) and len(head) >= 14:
-        return 12 if head[4] >> 4 == 2 else 14 + (head[13] & 7) if head[4] >> 6 == 1 else 0
-    if head.startswith(_PS_END):
-        return len(_PS_END)
-    is_packet = len(head) >= 6 and head.startswith(b"\0\0\1") and head[3] > _PACK[3]
-    return 6 + int.from_bytes(head[4:6], "big") if is_packet else 0
-
-
-def _measure_adts(head: bytes) -> int:
-    """Measure a frame of AAC with a header of its own (ISO 13818-7)."""
-    is_frame = len(head) > 6 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0
-    return (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5 if is_frame else 0
-
-
-def _measure_dts(head: bytes) -> int:
-    """Measure a frame of DTS, or what extends it (ETSI TS 102 114)."""
-    if len(head) < _UNIT_HEAD or not head.startswith((*_DTS, _DTS_MORE)):
-        return 0
-    if head.startswith(_DTS_MORE):
-        number = int.from_bytes(head[4:12], "big")
-        return (number >> 27 & 0xFFFFF if number >> 53 & 1 else number >> 35 & 0xFFFF) + 1
-    form = _DTS.index(head[:4])
-    words = struct.unpack(">8H" if form in (0, 2) else "<8H", head)
-    bits = 16 if form < 2 else 14
-    number = 0
-    for word in words:
-        number = number << bits | word & (1 << bits) - 1
-    return ((number >> 8 * bits - 60 & 0x3FFF) + 1) * 16 // bits
-
-
-def _ends_inside_unit(window: Window, end: int) -> bool:
-    """Tell whether MLP or TrueHD ends inside a unit: of these only the first is sure to be known by how it begins."""
-    at = 0
-    while at < end and (size := int.from_bytes(window.take(at, 2), "big") & _MLP_WORDS):
-        at += 2 * size
-    return at > end
 
 
 def _check_asf(path: Path, window: Window, size: int) -> Extent:

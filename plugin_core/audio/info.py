@@ -59,6 +59,10 @@ class Structure(msgspec.Struct, frozen=True, kw_only=True):
     """An estimate of the samples in each channel, where the header has none; 0 where it has."""
     is_torn: bool = False
     """Whether it ends in the middle of a frame, and nothing says how long it was."""
+    broken: float | None = None
+    """The second at which a frame is cut or missing in its middle; None where none is."""
+    is_loose: bool = False
+    """Whether what is neither sound nor silence lies in front of it."""
 
 
 def lay_out(start: int, end: int, patches: Mapping[int, bytes]) -> FileLayout:

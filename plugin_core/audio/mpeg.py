@@ -6,34 +6,22 @@ a song whose bit rate rises. Files joined end to end have one header each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
 from plugin_core.audio.envelope import find_end, measure_tag
+from plugin_core.audio.frames import MpegFrame, measure_free_frame, read_frame, read_sized
 from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
 from plugin_core.audio.source_file import FileReading, Window, damaged, joined
-
-_VERSIONS: Final = {3: 0, 2: 1, 0: 2}
-"""Of the two bits in the header: MPEG-1, MPEG-2, MPEG-2.5; the sample rates are halved each time."""
-
-_RATES: Final = (44100, 48000, 32000)
-
-_LAYERS: Final = {3: 1, 2: 2, 1: 3}
-
-_KILOBITS: Final = {
-    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
-"""By whether it is MPEG-1, and the layer (ISO 11172-3 and 13818-3)."""
 
 _HEAD: Final = 44
 """Bytes that show whether a frame is one of music, or tells of those that follow."""
 
+_SUM_END: Final = 6
+"""Where a frame's checksum ends, if it has one."""
 _VBRI_PLACE: Final = 36
 _UNSURE_FRAMES: Final = 2
 """Some encoders count the header itself, or a last frame that they did not write."""
@@ -48,19 +36,8 @@ _TAG: Final = b"ID3\x04\0\0\0\0\0\x0a" + bytes(10)
 current folder for a part of the MP3."""
 _SLACK_BYTES: Final = 32
 """Tags end in padding now and then."""
-
-
-class MpegFrame(NamedTuple):
-    """What a frame's header says."""
-
-    kind: tuple[int, int]
-    """Version, layer and sample rate: the same in every frame of a stream."""
-    size: int
-    samples: int
-    rate: int
-    is_mono: bool
-    mark: int
-    """Where "Xing" or "Info" stands in a frame that has it."""
+_SURE_FRAMES: Final = 3
+"""So many headers in a row, each where the one before it says, are no chance."""
 
 
 class _Header(NamedTuple):
@@ -77,6 +54,8 @@ class _Header(NamedTuple):
     """What says there that it added none."""
     is_played: bool = False
     """Whether libmpg123 takes it for music, and guesses the length (VBRI)."""
+    smear: int = 0
+    """Where zeros should stand in front of it, without which libmpg123 does not see it; 0 where they do."""
 
 
 class FrameStretch:
@@ -89,14 +68,32 @@ class FrameStretch:
         self.frames = 0
         """Whole frames of music."""
         self.odd = self.torn = 0
-        """The most bytes in a row that are neither frame nor tag, and how many frames are in front of them."""
+        """The most bytes in a row that are neither frame nor tag, and how many frames are in front of them; at least 1
+        behind a frame that is cut."""
         self.is_cut = False
         """Whether the file ends inside the frame that follows."""
+        self.holes: list[ByteSpan] = []
+        """What lies between frames and is none: libmpg123 may stop there."""
 
     @property
     def samples(self) -> int:
         """In each channel."""
         return self.frames * self.frame.samples
+
+    def cut(self, size: int) -> int:
+        """Let its last frame have only so many bytes, which are no sound; return where they end."""
+        self.frames -= 1
+        if not self.odd:
+            self.torn, self.odd = self.frames, 1
+        self.end = self.last
+        return self.last + size
+
+    def go_on(self, at: int, odd: int) -> None:
+        """Let a frame follow at ``at``, with so many bytes in front of it that are neither frame nor tag."""
+        if odd > self.odd:
+            self.torn, self.odd = self.frames, odd
+        if at > self.end:
+            self.holes.append(ByteSpan(self.end, at))
 
 
 def examine_mpeg(
@@ -116,24 +113,55 @@ def examine_mpeg(
     """
     end = min(part.end, find_end(path, descriptor))
     window = Window(path, descriptor, passage)
-    if (size := measure_free_frame(window.take(part.start, _MOST_FREE))) != 0:
-        return _examine_free(path, window, ByteSpan(part.start, end), size)
-    stretches = list(walk(window, part.start, end))
+    size = measure_free_frame(window.take(part.start, _MOST_FREE))
+    read = read_sized(window.take(part.start, 4), size) if size else read_frame
+    stretches = list(walk(window, part.start, end, read))
     if not stretches:
         return None
     _refuse_cut(path, stretches)
+    is_loose = _is_loose(window, part.start, stretches[0].start)
+    return msgspec.structs.replace(_examine(path, stretches, is_file=is_file or size > 0), is_loose=is_loose)
+
+
+def _examine(path: Path, stretches: list[FrameStretch], *, is_file: bool) -> Structure:
+    broken = _find_break(stretches)
     if len(stretches) > 1:
         _refuse_mixed(path, stretches)
         is_counted = all(one.header is not None and not one.header.is_played for one in stretches)
         return Structure(
             layouts=tuple(_lay_out(one) for one in stretches),
             samples=0 if is_counted else sum(one.samples for one in stretches),
+            is_torn=stretches[-1].is_cut,
+            broken=broken,
         )
-    return _examine_one(stretches[0], is_file=is_file)
+    return msgspec.structs.replace(_examine_one(stretches[0], is_file=is_file), broken=broken)
 
 
-def walk(window: Window, start: int, end: int) -> Iterator[FrameStretch]:
-    """Walk over all frames from ``start`` to ``end``; tags between them, and what is no frame, are passed over."""
+def _is_loose(window: Window, front: int, begun: int) -> bool:
+    """Tell whether more precedes the first frame than tags and zeros."""
+    while begun - front >= _SLACK_BYTES and (tag := measure_tag(window.take(front, _HEAD))):
+        front += tag
+    return begun - front >= _SLACK_BYTES and not window.is_silent(front, begun)
+
+
+def _find_break(stretches: list[FrameStretch]) -> float | None:
+    """Return the second at which a frame is cut or missing; None where each lies where the one before it says."""
+    seconds = 0.0
+    for one in stretches:
+        if one.odd:
+            return seconds + one.torn * one.frame.samples / one.frame.rate
+        seconds += one.samples / one.frame.rate
+    return None
+
+
+def walk(
+    window: Window, start: int, end: int, read: Callable[[bytes], MpegFrame | None] | None = None
+) -> Iterator[FrameStretch]:
+    """Walk over all frames from ``start`` to ``end``; tags between them, and what is no frame, are passed over.
+
+    ``read`` says what a header says: ``read_frame`` unless the sizes of frames are known otherwise.
+    """
+    read = read or read_frame
     frames: dict[bytes, MpegFrame | None] = {}
     current: FrameStretch | None = None
     at, odd = start, 0
@@ -141,11 +169,15 @@ def walk(window: Window, start: int, end: int) -> Iterator[FrameStretch]:
         head = window.take(at, _HEAD)
         key = head[:4]
         if key not in frames:
-            frames[key] = read_frame(key)
+            frames[key] = read(key)
         frame = frames[key]
         is_next = frame is not None and current is not None and at == current.end and frame.kind == current.frame.kind
-        if frame is None or not (is_next or _is_confirmed(window, at + frame.size, frame, end)):
-            following = _resync(window, at, head, end) if current is None else _mend(window, current, at, head, end)
+        if frame is None or not (is_next or _is_confirmed(window, at + frame.size, frame, end, read)):
+            if current is not None and (found := _find_inside(window, current, at, head, end, read)):
+                # The frame is cut, and reaches into what was joined to it.
+                at = current.cut(found)
+                continue
+            following = _resync(window, at, head, end)
             odd += 0 if _measure_tag(head) else following - at
             at = following
             continue
@@ -158,8 +190,8 @@ def walk(window: Window, start: int, end: int) -> Iterator[FrameStretch]:
             if current is not None:
                 yield current
             current = FrameStretch(at, frame, header)
-        elif odd > current.odd:
-            current.torn, current.odd = current.frames, odd
+        else:
+            current.go_on(at, odd)
         odd = 0
         current.frames += header is None
         current.last = at
@@ -174,11 +206,13 @@ def _is_full(stretch: FrameStretch, at: int) -> bool:
     return stretch.header is not None and stretch.frames >= stretch.header.frames and at != stretch.end
 
 
-def _is_confirmed(window: Window, at: int, frame: MpegFrame, end: int) -> bool:
+def _is_confirmed(
+    window: Window, at: int, frame: MpegFrame, end: int, read: Callable[[bytes], MpegFrame | None]
+) -> bool:
     """Tell whether another frame of the kind follows: four bytes of a picture often look like one."""
     if at + 4 > end:
         return at <= end
-    following = read_frame(window.take(at, 4))
+    following = read(window.take(at, 4))
     return (following is not None and following.kind == frame.kind) or bool(_measure_tag(window.take(at, 32)))
 
 
@@ -187,17 +221,22 @@ def _resync(window: Window, at: int, head: bytes, end: int) -> int:
     return at + size if size else window.find(b"\xff", at + 1, end)
 
 
-def _mend(window: Window, current: FrameStretch, at: int, head: bytes, end: int) -> int:
-    """Go on after what is no frame; a frame that was cut reaches into the recording that was joined to it."""
-    if at == current.end and current.frames:
-        last = window.take(current.last, at - current.last)
-        for mark, place in ((b"ID3", 0), (b"Xing", current.frame.mark), (b"Info", current.frame.mark)):
-            found = last.find(mark, place + 4) - place
-            if found > 0:
-                current.frames -= 1
-                current.end = current.last
-                return current.last + found
-    return _resync(window, at, head, end)
+def _find_inside(
+    window: Window, current: FrameStretch, at: int, head: bytes, end: int, read: Callable[[bytes], MpegFrame | None]
+) -> int:
+    """Return where in the last frame, at the end of which none follows, something else begins; 0 if nothing does."""
+    if at != current.end or not current.frames or _measure_tag(head):
+        return 0
+    last = window.take(current.last, at - current.last)
+    if (found := last.find(b"ID3", 4)) > 0:
+        return found
+    while (found := last.find(b"\xff", found + 1)) >= 0:
+        place, count = current.last + found, 0
+        while count < _SURE_FRAMES and (frame := read(window.take(place, 4))) and frame.kind == current.frame.kind:
+            place, count = place + frame.size, count + 1
+        if found and count == _SURE_FRAMES and place <= end:
+            return found
+    return 0
 
 
 def _measure_tag(head: bytes) -> int:
@@ -211,7 +250,9 @@ def _refuse_cut(path: Path, stretches: list[FrameStretch]) -> None:
         header = one.header
         is_lost = header is not None and one.frames < header.frames
         if one.odd > _MOST_ODD or (one.odd and is_lost):
-            raise damaged(path, seconds + one.torn * one.frame.samples / one.frame.rate)
+            is_short = one.torn == one.frames
+            seconds += one.torn * one.frame.samples / one.frame.rate
+            raise damaged(path, seconds, "it ends before its header says" if is_short else "")
         seconds += one.samples / one.frame.rate
         if header is None or one.frames >= header.frames:
             continue
@@ -232,25 +273,15 @@ def _examine_one(one: FrameStretch, *, is_file: bool) -> Structure:
     counted = one.header.frames
     told = counted / one.frames if one.frames != counted else None
     is_right = 0 <= counted - one.frames <= _UNSURE_FRAMES
+    if is_right and is_file and one.frame.is_free:
+        return Structure()
     if one.header.is_played:
         return Structure(layouts=(_lay_out(one),), samples=one.samples, told=None if is_right else told)
+    if is_right and is_file and _says_its_size(one) and not one.holes and not one.header.smear:
+        return Structure()
     if is_right and is_file:
-        return Structure() if _says_its_size(one) else Structure(layouts=(_lay_out(one),))
+        return Structure(layouts=(_lay_out(one),))
     return Structure(layouts=(_lay_out(one),), told=told)
-
-
-def _examine_free(path: Path, window: Window, span: ByteSpan, size: int) -> Structure:
-    """Let libmpg123 read frames of a bit rate that no header names, all of one size."""
-    head, held = window.take(span.start, _HEAD), span.end - span.start
-    frame = _read_free(head)
-    assert frame is not None
-    header = _read_header(window, span.start, frame._replace(size=size)) if _has_mark(head, frame) else None
-    if header is None:
-        layout = FileLayout((_TAG, span), claimed=held * _CLAIM)
-        return Structure(layouts=(layout,), samples=held // size * frame.samples)
-    if header.size - held > _SLACK_BYTES:
-        raise damaged(path, held // size * frame.samples / frame.rate, "it ends before its header says")
-    return Structure()
 
 
 def _says_its_size(one: FrameStretch) -> bool:
@@ -265,14 +296,24 @@ def _lay_out(one: FrameStretch) -> FileLayout:
     size = one.end - one.start
     if header is None or header.is_played:
         start = one.start if header is None else one.start + one.frame.size
-        return FileLayout((_TAG, ByteSpan(start, one.end)), claimed=size * _CLAIM)
+        return FileLayout((_TAG, *_cut_out(one.holes, start, one.end)), claimed=size * _CLAIM)
     patches = {header.frames_at: one.frames.to_bytes(4, "big")}
+    if header.smear:
+        patches[header.smear] = bytes(one.start + one.frame.mark - header.smear)
     if header.size_at:
         patches[header.size_at] = size.to_bytes(4, "big")
     if header.padding_at and one.frames > header.frames and abs(header.size - size) > _SLACK_BYTES:
         # What was joined to the end has music where the header knows of silence.
         patches[header.padding_at] = header.no_padding
-    return FileLayout((_TAG, *lay_out(one.start, one.end, patches).pieces))
+    first = one.start + one.frame.size
+    return FileLayout((_TAG, *lay_out(one.start, first, patches).pieces, *_cut_out(one.holes, first, one.end)))
+
+
+def _cut_out(holes: list[ByteSpan], start: int, end: int) -> Iterator[ByteSpan]:
+    for hole in holes:
+        yield ByteSpan(start, hole.start)
+        start = hole.end
+    yield ByteSpan(start, end)
 
 
 def _has_mark(head: bytes, frame: MpegFrame) -> bool:
@@ -304,49 +345,5 @@ def _read_header(window: Window, at: int, frame: MpegFrame) -> _Header | None:
         at + place + 4 if has_size else 0,
         at + padding if has_padding else 0,
         bytes([data[padding] & 0xF0, 0]) if has_padding else b"",
+        smear=at + _SUM_END if any(data[_SUM_END : frame.mark]) else 0,
     )
-
-
-def read_frame(header: bytes) -> MpegFrame | None:
-    """Return what the four bytes of a header say; None where they are none (ISO 11172-3 and 13818-3)."""
-    if len(header) < 4:
-        return None
-    version, layer = _VERSIONS.get(header[1] >> 3 & 3), _LAYERS.get(header[1] >> 1 & 3)
-    rate, bits = header[2] >> 2 & 3, header[2] >> 4
-    if header[0] != 0xFF or header[1] < 0xE0 or version is None or layer is None or rate == 3 or not 0 < bits < 15:
-        return None
-    samples = 384 if layer == 1 else 576 if layer == 3 and version else 1152
-    # Layer I counts in slots of four bytes.
-    slot = 4 if layer == 1 else 1
-    bytes_a_second = _KILOBITS[version == 0, layer][bits - 1] * 125
-    hertz = _RATES[rate] >> version
-    size = (samples * bytes_a_second // (hertz * slot) + (header[2] >> 1 & 1)) * slot
-    is_mono = header[3] >> 6 == 3
-    mark = 4 + ((17 if is_mono else 32) if version == 0 else (9 if is_mono else 17))
-    return MpegFrame((header[1] & 0xFE, rate), size, samples, hertz, is_mono, mark)
-
-
-def measure_free_frame(data: bytes) -> int:
-    """Return the size of the frames of free format, whose bit rate no header names, that begin here; 0 if none do."""
-    if _read_free(data[:4]) is None:
-        return 0
-    at = data.find(data[:2], 4)
-    while at >= 0:
-        # A frame may have a slot of padding: of layer I, of four bytes.
-        if _is_like(data, at) and any(_is_like(data, 2 * at + slot) for slot in (0, -1, 1, -4, 4)):
-            return at
-        at = data.find(data[:2], at + 1)
-    return 0
-
-
-def _read_free(header: bytes) -> MpegFrame | None:
-    """Return what the header of a frame of free format says, but for its size."""
-    return (
-        read_frame(bytes([*header[:2], header[2] | 0x90, header[3]])) if len(header) > 3 and header[2] < 0x10 else None
-    )
-
-
-def _is_like(data: bytes, at: int) -> bool:
-    """Tell whether a header like the first one is there, but for padding, and what may differ from frame to frame."""
-    head = data[at : at + 4]
-    return len(head) == 4 and head[:2] == data[:2] and head[2] & 0xFC == data[2] & 0xFC and (head[3] ^ data[3]) < 64

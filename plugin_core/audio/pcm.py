@@ -16,7 +16,7 @@ import msgspec
 from plugin_core.audio.envelope import find_end
 from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
 from plugin_core.audio.mpeg import examine_mpeg
-from plugin_core.audio.source_file import AGAIN, LEAP, SLACK_BYTES, Window, cut_short
+from plugin_core.audio.source_file import AGAIN, LEAP, SLACK_BYTES, Window, cut_short, joined
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 
@@ -130,6 +130,8 @@ def examine_pcm(path: Path, descriptor: int, start: int) -> Structure | None:
             raise cut_short(path, missing / one.told)
         if is_mpeg:
             found = examine_mpeg(path, descriptor, ByteSpan(one.body, one.body + has))
+            if behind.seam is not None:
+                raise joined(path)
             return found and msgspec.structs.replace(found, container="WAV")
         is_patched = behind.is_sound or one.magic == b"caff" or (one.magic == b"RIFF" and has >= _MOST_IN_WAV)
         is_odd = (

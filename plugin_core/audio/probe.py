@@ -20,12 +20,13 @@ import soundfile
 from plugin_core.audio import sndfile
 from plugin_core.audio.decoder import copy_stream
 from plugin_core.audio.envelope import find_start
-from plugin_core.audio.extent import check_extent, ends_inside
+from plugin_core.audio.extent import check_extent
 from plugin_core.audio.ffmpeg import INSTALL, Which, measure_duration, probe_with_ffprobe
 from plugin_core.audio.flac import examine_flac
+from plugin_core.audio.frames import read_frame
 from plugin_core.audio.info import AudioInfo, ByteSpan, FileLayout, Piece, Structure, Timeline, list_parts
 from plugin_core.audio.movie import is_movie, read_movie
-from plugin_core.audio.mpeg import examine_mpeg, read_frame
+from plugin_core.audio.mpeg import examine_mpeg
 from plugin_core.audio.ogg import examine_ogg
 from plugin_core.audio.pcm import examine_pcm
 from plugin_core.audio.sndfile import is_mpeg_audio
@@ -34,7 +35,9 @@ from plugin_core.audio.source_file import (
     Identity,
     Memory,
     damaged,
+    describe_break,
     describe_length,
+    describe_loose,
     describe_more,
     describe_torn,
     joined,
@@ -43,6 +46,7 @@ from plugin_core.audio.source_file import (
     read_at,
     read_pieces,
 )
+from plugin_core.audio.streams import ends_inside
 from plugin_core.errors import MissingToolError, SourceError, StembridgeError
 from plugin_core.model import Source, show_path
 
@@ -180,10 +184,14 @@ def _combine(path: Path, found: Structure, infos: list[AudioInfo]) -> AudioInfo:
 
 
 def _describe_finding(path: Path, found: Structure, frames: int, sample_rate: int) -> str:
-    if len(found.layouts) > 1:
-        return f"{path.name} is {len(found.layouts)} recordings joined in one file: all were read, one after the other"
+    if found.broken is not None:
+        return describe_break(path, found.broken)
     if found.is_torn:
         return describe_torn(path)
+    if len(found.layouts) > 1:
+        return f"{path.name} is {len(found.layouts)} recordings joined in one file: all were read, one after the other"
+    if found.is_loose:
+        return describe_loose(path)
     if found.told is None:
         return ""
     # Of a frame that is cut the decoder gives nothing.
@@ -216,13 +224,15 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
     if seconds == extent.seconds and info.container == "AVI":
         # It is told of the sound alone.
         info = msgspec.structs.replace(info, is_headerless=False)
-    if info.is_headerless or seconds < MIN_SECONDS:
+    if extent.length and info.is_headerless:
+        seconds = extent.length
+    elif info.is_headerless or seconds < MIN_SECONDS:
         # ffprobe guesses from the bit rate of the beginning, or says nothing.
         span = extent.span or ByteSpan(0, os.fstat(descriptor).st_size)
         pieces = read_pieces(path, descriptor, span.start, span.end, passage)
         seconds = measure_duration(ffmpeg, path, info.container, pieces) or seconds
-    is_torn = extent.is_torn or _ends_inside_frame(ffmpeg, path, info, os.fstat(descriptor).st_size)
-    note = describe_torn(path) if is_torn else info.note
+    is_torn = _ends_inside_frame(ffmpeg, path, info, os.fstat(descriptor).st_size)
+    note = extent.note or (describe_torn(path) if is_torn else info.note)
     # All pages of an Ogg were looked at; ffprobe counts what lies before a sound that begins late.
     is_indexed = movie is not None and movie.timed > 0
     is_whole = (extent.is_whole and (is_indexed or not is_movie(path, descriptor))) or info.container == "OGG"

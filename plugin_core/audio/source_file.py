@@ -353,6 +353,18 @@ def describe_torn(path: Path) -> str:
     return f"{path.name} ends in the middle of a frame: it does not say how long it was, and may be cut short"
 
 
+def describe_break(path: Path, seconds: float) -> str:
+    return f"{path.name} is broken at {show_time(seconds)}, where a frame is cut or missing: all that is left was read"
+
+
+def describe_rest(path: Path, size: int) -> str:
+    return f"{path.name} ends with {size} bytes that are no sound: they were left out"
+
+
+def describe_loose(path: Path) -> str:
+    return f"{path.name} begins with bytes that are no sound: if its first frame is damaged, that is not heard"
+
+
 def show_time(seconds: float) -> str:
     """Write a position as people do: ``0:12.3``, ``1:02:03.4``."""
     tenths = int(seconds * 10)

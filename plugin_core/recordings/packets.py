@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import ClassVar, Final, NamedTuple, Protocol
 
 from plugin_core.audio.ffmpeg import INSTALL, Which, name_input
+from plugin_core.audio.frames import read_frame
 from plugin_core.audio.info import AudioInfo, ByteSpan, list_parts
-from plugin_core.audio.mpeg import read_frame
 from plugin_core.audio.ogg import OggPage, PageSplitter
 from plugin_core.errors import MissingToolError, SourceError
 from plugin_core.model import show_path

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from plugin_core.audio.extent import check_extent
-from plugin_core.audio.mpeg import measure_free_frame, read_frame
+from plugin_core.audio.frames import measure_free_frame, read_frame
 from plugin_core.audio.probe import identify
 from plugin_core.audio.samples import Samples
 from plugin_core.errors import SourceError

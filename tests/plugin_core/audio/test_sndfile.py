@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.audio import mpeg
+from plugin_core.audio import frames
 from plugin_core.audio.sndfile import hushed
 from tests.plugin_core.audio.library import Library, refuse
 from tests.plugin_core.audio.test_probe import needs_ffmpeg
@@ -49,7 +49,7 @@ def test_torn_mpeg_says_in_one_line_where(
 def test_frame_that_lost_its_header_is_not_passed_over(library: Library, tmp_path: Path) -> None:
     data = bytearray(library.file("s.mp3").read_bytes())
     places, at = [], data.index(b"\xff\xfb")
-    while (frame := mpeg.read_frame(bytes(data[at : at + 4]))) is not None:
+    while (frame := frames.read_frame(bytes(data[at : at + 4]))) is not None:
         places.append(at)
         at += frame.size
     data[places[250] : places[250] + 4] = bytes(4)

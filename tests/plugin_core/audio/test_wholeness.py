@@ -167,7 +167,7 @@ def test_stream_that_ends_inside_a_frame_or_packet_is_known(
     def is_torn(count: int) -> bool:
         path = library.copy(name, tmp_path, whole[:count])
         with path.open("rb") as opened:
-            return check_extent(path, opened.fileno()).is_torn
+            return "ends in the middle of a frame" in check_extent(path, opened.fileno()).note
 
     borders = [len(whole) * tenths // 10 // unit * unit for tenths in (3, 5, 7, 9)]
     for border in borders:
@@ -281,14 +281,69 @@ def test_each_of_joined_recordings_counts_and_none_is_passed_over_when_it_is_dam
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("name", ["s.wv", "s.ac3"])
-def test_tag_or_zeros_behind_a_stream_are_no_damage(library: Library, tmp_path: Path, name: str) -> None:
-    behind = b"TAG" + bytes(125) if name == "s.ac3" else bytes(3000)
+@pytest.mark.parametrize(
+    ("name", "behind"),
+    [("s.wv", bytes(3000)), ("s.ac3", b"TAG" + bytes(125)), ("s.ac3", bytes(3000)), ("s.dts", bytes(99))],
+)
+def test_tag_or_zeros_behind_a_stream_are_no_damage(library: Library, tmp_path: Path, name: str, behind: bytes) -> None:
+    path = library.copy(name, tmp_path, library.file(name).read_bytes() + behind)
 
-    read, note = read_whole(library.copy(name, tmp_path, library.file(name).read_bytes() + behind))
+    read, note = read_whole(path)
 
     assert np.array_equal(read, library.read(name))
     assert note == ""
+    assert digest_of(path) == digest_of(library.file(name))
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["s.ac3", "s.aac"])
+def test_what_is_no_sound_behind_a_stream_is_left_out_and_said(library: Library, tmp_path: Path, name: str) -> None:
+    path = library.copy(name, tmp_path, library.file(name).read_bytes() + b"hello world " * 200)
+
+    read, note = read_whole(path)
+
+    assert np.array_equal(read, library.read(name))
+    assert note == f"{name} ends with 2400 bytes that are no sound: they were left out"
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["s.mp2", "bare.mp3"])
+def test_stream_that_lacks_bytes_in_its_middle_is_read_to_its_end_and_said(
+    library: Library, tmp_path: Path, name: str
+) -> None:
+    """libmpg123 by itself stops there, or loses what follows."""
+    whole = library.file(name).read_bytes()
+    half = len(whole) // 2
+
+    for data, count in ((whole[:half] + whole[half + 100 :], 1), (whole[:-37] + whole, 2)):
+        read, note = read_whole(library.copy(name, tmp_path, data))
+        length = count * len(library.read(name))
+        assert len(read) in (length - 1152, length - 2 * 1152)
+        assert re.fullmatch(rf"{name} is broken at 0:\d\d\.\d, where a frame is cut or missing: all .* was read", note)
+
+
+@needs_ffmpeg
+def test_mp3_whose_first_frame_is_damaged_says_that_it_does_not_begin_with_sound(
+    library: Library, tmp_path: Path
+) -> None:
+    whole = library.file("bare.mp3").read_bytes()
+
+    read, note = read_whole(library.copy("bare.mp3", tmp_path, b"\0" + whole[1:]))
+
+    assert len(read) == len(library.read("bare.mp3")) - 1152
+    assert "begins with bytes that are no sound" in note
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["s.ac3", "s.aac", "s.dts"])
+def test_joined_streams_of_different_rates_are_refused(library: Library, tmp_path: Path, name: str) -> None:
+    """ffmpeg would give the second at the rate and in the channels of the first, or both in those of the second."""
+    other = encode(
+        library.file("s.wav"), tmp_path / f"other{Path(name).suffix}", *ENCODED[name], "-ar", "32000", "-t", "1"
+    )
+    path = library.copy(name, tmp_path, library.file(name).read_bytes() + other.read_bytes())
+
+    assert "several recordings joined in one file, which differ in sample rate" in refuse(path)
 
 
 @needs_ffmpeg
@@ -313,7 +368,7 @@ def test_joined_matroska_of_which_the_second_is_cut_is_refused(library: Library,
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("name", ["s.m4a", "alac.m4a", "s.wma", "s.wv", "s.tta"])
+@pytest.mark.parametrize("name", ["s.m4a", "alac.m4a", "s.wma", "s.wv", "s.tta", "mp3.wav"])
 def test_joined_files_that_cannot_be_read_so_are_refused(library: Library, tmp_path: Path, name: str) -> None:
     assert "is several recordings joined in one file" in refuse(join(library, tmp_path, name, name))
 

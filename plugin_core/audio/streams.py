@@ -1,0 +1,187 @@
+"""Where a stream without a container ends, and whether something is missing in it: nothing but its frames can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from plugin_core.audio.envelope import measure_tag
+from plugin_core.audio.frames import FRAME_HEAD, FrameReader, choose_amr, choose_reader
+from plugin_core.audio.info import ByteSpan
+from plugin_core.audio.source_file import (
+    LEAP,
+    FileReading,
+    Window,
+    describe_break,
+    describe_rest,
+    describe_torn,
+    joined,
+)
+
+_TS_FORMS: Final = ((188, 0), (192, 4), (204, 0))
+"""Of MPEG-TS, of Blu-ray's, and of one with error correction: bytes of a packet, and the place of its mark."""
+_PACK: Final = b"\0\0\1\xba"
+_PS_END: Final = b"\0\0\1\xb9"
+_MLP: Final = (b"\xf8\x72\x6f\xba", b"\xf8\x72\x6f\xbb")
+_MLP_WORDS: Final = 0xFFF
+"""What in the first two bytes of a unit counts its words of 16 bits."""
+_TAIL: Final = 1 << 18
+_UNIT_HEAD: Final = 16
+_SURE_UNITS: Final = 3
+_MOST_FRONT: Final = 1 << 16
+"""Bytes of silence that may precede a stream."""
+
+
+class Stream(NamedTuple):
+    """What the frames of a stream say of it."""
+
+    span: ByteSpan | None = None
+    """Where they lie, where that is not the whole file."""
+    seconds: float = 0.0
+    """0 where they do not tell."""
+    note: str = ""
+
+
+class _Passed(NamedTuple):
+    """How far frames lie end to end."""
+
+    end: int
+    seconds: float
+    """0 where one of the first does not tell."""
+    broken: float | None
+    """The second at which one is cut or missing."""
+
+
+def examine_stream(path: Path, descriptor: int, passage: FileReading | None, start: int, end: int) -> Stream:
+    """Go through the frames between tags.
+
+    Raises:
+        SourceError: recordings are joined there that cannot be read as one.
+    """
+    window = Window(path, descriptor, room=LEAP, first=start)
+    head = window.take(0, FRAME_HEAD)
+    size = end - start
+    is_cut = start > 0 or end < start + window.size
+    if (measure := _choose_measure(window.take(0, 3 * 204))) is not None:
+        room = min(size, _TAIL)
+        return Stream(note=describe_torn(path) if ends_inside(window.take(size - room, room), measure) else "")
+    if head[4:8] in _MLP:
+        span = ByteSpan(start, end) if is_cut else None
+        return Stream(span, note=describe_torn(path) if _ends_inside_unit(window, size) else "")
+    front = _find_front(window, size)
+    amr = choose_amr(head)
+    first, read = amr or (front, choose_reader(window.take(front, FRAME_HEAD)))
+    if read is None:
+        return Stream()
+    walk = _walk(path, Window(path, descriptor, passage, first=start), first, size, read)
+    if amr is not None and window.take(walk.end, first) == head[:first]:
+        raise joined(path)
+    note = _describe_end(path, window, walk, size, read, window.take(first, 1))
+    is_cut |= walk.end < size or front > 0
+    # Of a frame that is cut the decoder gives nothing, or refuses it.
+    stop = size if walk.end < size and read(window.take(walk.end, FRAME_HEAD)) else walk.end
+    return Stream(ByteSpan(start + front, start + stop) if is_cut else None, walk.seconds, note)
+
+
+def _find_front(window: Window, size: int) -> int:
+    """Return how many zeros precede the sound."""
+    if any(window.take(0, FRAME_HEAD)):
+        return 0
+    front = window.take(0, min(size, _MOST_FRONT))
+    return len(front) - len(front.lstrip(b"\0"))
+
+
+def _walk(path: Path, window: Window, start: int, end: int, read: FrameReader) -> _Passed:
+    at, seconds = start, 0.0
+    kind: tuple[int, ...] = ()
+    broken: float | None = None
+    while at < end:
+        frame = read(window.take(at, FRAME_HEAD))
+        if frame is None or at + frame.size > end:
+            tag = measure_tag(window.take(at, 32))
+            following = at + tag if tag else _find_next(window, start, at, end, read)
+            if following >= end:
+                break
+            broken = seconds if broken is None and not tag else broken
+            at = following
+            continue
+        if frame.kind and kind and frame.kind != kind:
+            raise joined(path, "differ in sample rate or channels")
+        kind = kind or frame.kind
+        seconds += frame.seconds
+        at += frame.size
+    return _Passed(at, seconds, broken)
+
+
+def _find_next(window: Window, start: int, at: int, end: int, read: FrameReader) -> int:
+    """Return where frames go on behind something else; the end where they do not, or nothing marks them."""
+    mark = window.take(start, 1)
+    while read(mark.ljust(FRAME_HEAD, b"\0")) is None and (at := window.find(mark, at + 1, end)) < end:
+        place, count = at, 0
+        while count < _SURE_UNITS and (frame := read(window.take(place, FRAME_HEAD))) and place + frame.size <= end:
+            place, count = place + frame.size, count + 1
+        if count == _SURE_UNITS:
+            return at
+    return end
+
+
+def _describe_end(path: Path, window: Window, walk: _Passed, end: int, read: FrameReader, mark: bytes) -> str:
+    if walk.broken is not None:
+        return describe_break(path, walk.broken)
+    if walk.end + measure_tag(window.take(walk.end, 32)) == end or window.is_silent(walk.end, end):
+        return ""
+    rest = window.take(walk.end, end - walk.end if end - walk.end < FRAME_HEAD else FRAME_HEAD)
+    is_begun = len(rest) < FRAME_HEAD and rest.startswith(mark)
+    return describe_torn(path) if is_begun or read(rest) else describe_rest(path, end - walk.end)
+
+
+def ends_inside(data: bytes, measure: Callable[[bytes], int]) -> bool:
+    """Tell whether bytes end inside the last of units that lie end to end.
+
+    ``measure`` returns the size of the unit that begins with these up to 16 bytes, 0 for none.
+    """
+    data = data[-_TAIL:]
+    for start in range(len(data)):
+        at, count = start, 0
+        while at < len(data) and (size := measure(data[at : at + _UNIT_HEAD])):
+            at, count = at + size, count + 1
+        if count >= _SURE_UNITS and at > len(data) - _UNIT_HEAD:
+            return at != len(data)
+    return False
+
+
+def _choose_measure(start: bytes) -> Callable[[bytes], int] | None:
+    """Return what tells the size of the packets of a broadcast or a DVD."""
+    if (form := _find_form(start)) is not None:
+        size, place = form
+        return lambda unit: size if unit[place : place + 1] == b"G" else 0
+    return _measure_pack if start.startswith(_PACK) else None
+
+
+def is_transport_stream(start: bytes) -> bool:
+    """Tell whether a file that begins so is an MPEG-TS."""
+    return _find_form(start) is not None
+
+
+def _find_form(start: bytes) -> tuple[int, int] | None:
+    marks = ((form, start[form[1] : 3 * form[0] : form[0]]) for form in _TS_FORMS)
+    return next((form for form, mark in marks if mark == b"GGG"), None)
+
+
+def _measure_pack(head: bytes) -> int:
+    """Measure a pack's head, or a packet of an MPEG program stream (ISO 11172-1 and 13818-1)."""
+    if head.startswith(_PACK) and len(head) >= 14:
+        return 12 if head[4] >> 4 == 2 else 14 + (head[13] & 7) if head[4] >> 6 == 1 else 0
+    if head.startswith(_PS_END):
+        return len(_PS_END)
+    is_packet = len(head) >= 6 and head.startswith(b"\0\0\1") and head[3] > _PACK[3]
+    return 6 + int.from_bytes(head[4:6], "big") if is_packet else 0
+
+
+def _ends_inside_unit(window: Window, end: int) -> bool:
+    """Tell whether MLP or TrueHD ends inside a unit: of these only the first is sure to be known by how it begins."""
+    at = 0
+    while at < end and (size := int.from_bytes(window.take(at, 2), "big") & _MLP_WORDS):
+        at += 2 * size
+    return at > end
