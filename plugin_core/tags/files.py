@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import mutagen
 from mutagen.apev2 import APENoHeaderError, APEv2
-from mutagen.flac import FLAC
+from mutagen.flac import FLAC, VCFLACDict
 from mutagen.mp3 import MP3
 from mutagen.oggflac import OggFLAC
 from mutagen.oggopus import OggOpus
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_KINDS: Final = {b"fLaC": [FLAC]}
+_FLAC: Final = b"fLaC"
+_KINDS: Final = {_FLAC: [FLAC]}
 """By the first bytes of a file; mutagen would ask each of its classes."""
 _UNTAGGABLE: Final = (b"RF64", b"BW64", b"riff")
 """First bytes of WAV files beyond 4 GiB and of W64: mutagen can neither read nor write tags there."""
@@ -60,17 +61,22 @@ def open_tagged(path: Path) -> Iterator[TaggedFile | None]:
 
 
 @contextmanager
-def open_overlay(path: Path) -> Iterator[TaggedFile | None]:
+def open_overlay(path: Path, *, is_read: bool = True) -> Iterator[TaggedFile | None]:
     """Open a file for changes of its tags that only an overlay takes; None for a container mutagen knows no tags of.
 
     Sizes that a WAV from a pipe has wrong are right in the overlay.
+
+    Args:
+        path: the file.
+        is_read: whether anybody asks what its tags say; otherwise mutagen need not look into a FLAC, whose blocks are
+            gone through anyway when they change.
 
     Raises:
         SourceError: the file cannot be opened, or is so broken that its tags cannot be read.
         TransientError: it cannot be opened because the disk is gone.
     """
     with _open(path) as file:
-        yield _load(cast("BinaryIO", Overlay(file)), path)
+        yield _load(cast("BinaryIO", Overlay(file)), path, is_read=is_read)
 
 
 def _open(path: Path) -> BinaryIO:
@@ -108,9 +114,18 @@ def write_error(path: Path, error: OSError) -> StembridgeError:
     return PlacementError(message, remedy="check the permissions of the folder")
 
 
-def _load(file: BinaryIO, path: Path) -> TaggedFile | None:
+class _UnreadFlac(FLAC):
+    """A FLAC of which mutagen knows nothing but that it is one."""
+
+    def load(self, *_file: object) -> None:
+        self.tags = VCFLACDict()
+
+
+def _load(file: BinaryIO, path: Path, *, is_read: bool = True) -> TaggedFile | None:
     try:
         head = file.read(4)
+        if head == _FLAC and not is_read:
+            return _identify(file, cast("Any", _UnreadFlac)(file))
         if head in _UNTAGGABLE:
             return None
         if isinstance(file, Overlay):

@@ -63,24 +63,24 @@ def join(pieces: Iterable[Piece]) -> list[Piece]:
 
 
 def lay(pieces: Sequence[Piece], other: Path, target: Path) -> None:
-    """Make a file of pieces of another one; the target must exist and be empty.
+    """Make a file of pieces of another one; what the target holds is replaced.
 
     Raises:
         PieceError: a piece lies outside the other file.
         OSError: the disk is full or gone.
     """
-    places = list(_places(pieces))
-    unmoved = sum(size_of(piece) for place, piece in places if _is_unmoved(place, piece))
-    if 2 * unmoved >= total_of(pieces) > 0:
+    places, total = list(_places(pieces)), total_of(pieces)
+    moved = [(place, piece) for place, piece in places if not _is_unmoved(place, piece)]
+    is_copied = total > 0 and total >= 2 * total_of(piece for _, piece in moved)
+    if is_copied:
         # A whole copy can share its blocks with the file where the file system knows how to.
         copy_file(other, target, flush=False)
-        places = [(place, piece) for place, piece in places if not _is_unmoved(place, piece)]
-    with other.open("rb") as source, target.open("rb+") as opened:
-        for place, piece in places:
+    with other.open("rb") as source, target.open("rb+" if is_copied else "wb") as opened:
+        for place, piece in moved if is_copied else places:
             if opened.tell() != place:
                 opened.seek(place)
             _put(piece, source, opened)
-        opened.truncate(total_of(pieces))
+        opened.truncate(total)
 
 
 def lay_over(pieces: Sequence[Piece], path: Path) -> None:

@@ -168,7 +168,7 @@ def write_tags(path: Path, tags: TagSet, target: Path | None = None) -> None:
         OSError: either, of a copy.
     """
     try:
-        with path.open("rb" if target else "rb+"), open_overlay(path) as opened, _telling(path):
+        with path.open("rb" if target else "rb+"), open_overlay(path, is_read=False) as opened, _telling(path):
             if opened is None or _is_full(opened, path):
                 log.debug("%s cannot hold tags", show_path(path))
                 pieces: list[Piece] = [(0, path.stat().st_size)]
@@ -178,7 +178,6 @@ def write_tags(path: Path, tags: TagSet, target: Path | None = None) -> None:
         if target is None:
             lay_over(pieces, path)
         else:
-            target.touch()
             lay(pieces, path, target)
     except OSError as error:
         if target is not None:
