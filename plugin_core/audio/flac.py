@@ -151,11 +151,13 @@ def read_stream_info(block: bytes) -> StreamInfo:
     )
 
 
-def find_frames(data: bytes, info: StreamInfo) -> list[tuple[int, Frame]]:
-    """Return what by its header may be a frame, with its place; the last thousand places are tried."""
+def find_frames(data: bytes, info: StreamInfo, *, is_backward: bool = False) -> Iterator[tuple[int, Frame]]:
+    """Give what by its header may be a frame, with its place; the last thousand places are tried."""
     places = [found.start() for found in deque(_SYNC.finditer(data), maxlen=_MOST_TRIES)]
-    frames = [(place, read_frame(data[place : place + _HEADER], info.block)) for place in places]
-    return [(place, frame) for place, frame in frames if frame is not None]
+    for place in reversed(places) if is_backward else places:
+        frame = read_frame(data[place : place + _HEADER], info.block)
+        if frame is not None:
+            yield place, frame
 
 
 def find_last(tail: bytes, info: StreamInfo, *, reaching: int = 0) -> Frame | None:
@@ -167,7 +169,7 @@ def find_last(tail: bytes, info: StreamInfo, *, reaching: int = 0) -> Frame | No
         reaching: the sample it must reach.
     """
     checked = 0
-    for place, frame in reversed(find_frames(tail, info)):
+    for place, frame in find_frames(tail, info, is_backward=True):
         if frame.end < reaching:
             continue
         checked += len(tail) - place
@@ -188,9 +190,10 @@ def examine_flac(path: Path, descriptor: int, start: int) -> Structure | None:
     info = _read_info(window, start)
     if info is None:
         return None
-    last = _read_last(path, descriptor, start, end, info)
-    if last is not None and last.end == info.samples and _is_one(window, start, end, info):
+    tail = _read_tail(path, descriptor, start, end, info)
+    if _reaches_end(tail, info) and _is_one(window, start, end, info):
         return Structure()
+    last = find_last(tail, info)
     seams = list(_find_seams(window, start, end))
     if seams:
         return Structure(layouts=tuple(_lay_out_joined(path, descriptor, start, end, seams)))
@@ -209,9 +212,14 @@ def _read_info(window: Window, start: int) -> StreamInfo | None:
     return read_stream_info(head[_INFO_AT:])
 
 
-def _read_last(path: Path, descriptor: int, start: int, end: int, info: StreamInfo) -> Frame | None:
+def _read_tail(path: Path, descriptor: int, start: int, end: int, info: StreamInfo) -> bytes:
     length = min(end - start, info.longest)
-    return find_last(read_at(path, descriptor, end - length, length), info)
+    return read_at(path, descriptor, end - length, length)
+
+
+def _reaches_end(tail: bytes, info: StreamInfo) -> bool:
+    """Tell whether a frame says that it ends with the last sample of the header; whether it is whole, decoding tells."""
+    return any(frame.end == info.samples for _, frame in find_frames(tail, info, is_backward=True))
 
 
 def _examine_torn(window: Window, start: int, end: int, info: StreamInfo) -> Structure:
@@ -228,10 +236,10 @@ def _is_one(window: Window, start: int, end: int, info: StreamInfo) -> bool:
     before = -1
     for number in range(1, _PLACES):
         data = window.take(start + (end - start) * number // _PLACES, min(info.longest + _HEADER, 2 * _LONG_FRAME))
-        if found := find_frames(data, info):
-            if found[0][1].first < before:
+        if found := next(find_frames(data, info), None):
+            if found[1].first < before:
                 return False
-            before = found[0][1].first
+            before = found[1].first
     return True
 
 
@@ -250,7 +258,7 @@ def _lay_out_joined(path: Path, descriptor: int, start: int, end: int, seams: li
     for begin, until in zip(starts, [*seams, end], strict=True):
         info = _read_info(window, begin)
         assert info is not None
-        last = _read_last(path, descriptor, begin, until, info)
+        last = find_last(_read_tail(path, descriptor, begin, until, info), info)
         yield _lay_out(begin, until, info, info.samples if last is None else max(last.end, info.samples))
 
 
