@@ -218,7 +218,7 @@ def _read_tail(path: Path, descriptor: int, start: int, end: int, info: StreamIn
 
 
 def _reaches_end(tail: bytes, info: StreamInfo) -> bool:
-    """Tell whether a frame says that it ends with the last sample of the header; whether it is whole, decoding tells."""
+    """Tell whether a frame says that it ends where the header does; whether it is whole, decoding tells."""
     return any(frame.end == info.samples for _, frame in find_frames(tail, info, is_backward=True))
 
 

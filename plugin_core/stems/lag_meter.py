@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 import msgspec
@@ -122,15 +122,25 @@ class Passage:
     Args:
         block: (frames, channels); channels are mixed with unequal weights, so that nothing cancels itself out.
         frames: of the source in this window; a shorter block is followed by silence.
+        parts: what is taken away from the block; "settle" does so, or who first asks what is to be heard.
     """
 
-    def __init__(self, block: Samples, frames: int) -> None:
+    def __init__(self, block: Samples, frames: int, parts: Sequence[Samples] = ()) -> None:
         self._block = block
+        self._parts = parts
         self.frames = frames
         self._heard: dict[tuple[int, int], tuple[float, Spectrum]] = {}
-        few = block[::_STRIDE]
-        self.loudness = float(np.vdot(few, few))
+
+    def settle(self) -> None:
+        """Hold no parts any more: a meter that kept those of many windows would hold much of the song in memory."""
+        if self._parts:
+            self._block, self._parts = take_away(self._block, self._parts), ()
+
+    @cached_property
+    def loudness(self) -> float:
         """Energy of a few of the samples."""
+        few = self._block[::_STRIDE]
+        return float(np.vdot(few, few))
 
     @property
     def loudest(self) -> int:
@@ -143,6 +153,7 @@ class Passage:
         """Return energy and spectrum of the channels mixed, faded in and out: no edge is heard."""
         frames = frames or self.frames
         if (start, frames) not in self._heard:
+            self.settle()
             mono = mix_channels(self._block[start : start + frames])
             tapered = mono * _taper(frames)[: len(mono)]
             # With room for every lag where the song is shorter than a window.
@@ -199,6 +210,8 @@ class LagMeter:
 
     def __init__(self, windows: int) -> None:
         self._per_slot = max(1, -(-windows // SLOTS))
+        self.is_short = self._per_slot == 1
+        """Whether every window is one of its own slots, the same ones for all parts of a song."""
         self._heard = 0
         self._loudest: _Slot | None = None
         self._slots: list[_Slot] = []
@@ -304,10 +317,7 @@ def mix_channels(block: Samples) -> Samples:
 
 
 def take_away(source: Samples, parts: Sequence[Samples]) -> Samples:
-    """Return what parts leave of a window of their source: (frames, channels), one to be mixed as the source is.
-
-    One for all parts: a meter that kept the others of each would hold the whole song in memory where there are many.
-    """
+    """Return what parts leave of a window of their source: (frames, channels), one to be mixed as the source is."""
     rest = source.copy()
     for part in parts:
         # Whatever is taken away from every channel is taken away from their mix.

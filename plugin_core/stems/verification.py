@@ -19,7 +19,7 @@ from plugin_core.errors import ResultError
 from plugin_core.model import Part, show_path
 from plugin_core.stem_names import title
 from plugin_core.stems.alignment import Alignment, HeardPart, align, is_unrelated
-from plugin_core.stems.lag_meter import WINDOW, LagMeter, Passage, take_away
+from plugin_core.stems.lag_meter import WINDOW, LagMeter, Passage
 from plugin_core.stems.part import BLOCK, PacedPart, PartReader, Shape, open_part, peak_of
 from plugin_core.stems.products import name_parts
 from plugin_core.tasks import Stopper
@@ -168,7 +168,9 @@ def _read_loose(
         heard = [follower.read(len(block)) for follower in followers]
         # The last window of a song may be too short to compare.
         if len(block) == reader.position or len(block) > WINDOW // 2:
-            window, rest = (Passage(one, len(block)) for one in (block, take_away(block, heard)))
+            window, rest = Passage(block, len(block)), Passage(block, len(block), heard)
+            if not all(meter is None or meter.is_short for meter in meters):
+                rest.settle()
             for part, meter in zip(heard, meters, strict=True):
                 if meter is not None:
                     meter.hear(window, Passage(part, len(block)), rest)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -174,9 +175,10 @@ def test_many_parts_are_not_held_in_memory_for_each_other(tmp_path: Path, monkey
     held, most = weakref.WeakSet[Passage](), 0
 
     class Counted(Passage):
-        def __init__(self, block: Samples, frames: int) -> None:
+        def __init__(self, block: Samples, frames: int, parts: Sequence[Samples] = ()) -> None:
             nonlocal most
-            super().__init__(block, frames)
+            assert not any(one._parts for one in held)
+            super().__init__(block, frames, parts)
             held.add(self)
             most = max(most, len(held))
 
