@@ -51,7 +51,6 @@ class Claim:
         owner: the name of this claim, also the ``attempt`` of every effect.
         is_fresh: whether this claim itself entered ``submitting`` and has not sent the paid call yet.
         is_paying: whether the paid call is in flight.
-        is_lost: whether the job was taken away.
         is_withdrawn: whether it is to be cancelled only if that gives back what it cost.
         effect: the running effect, which can be cancelled.
     """
@@ -74,7 +73,6 @@ class Claim:
         self.guard = guard
         self.is_fresh = False
         self.is_paying = False
-        self.is_lost = False
         self.is_withdrawn = False
         self.effect: asyncio.Task[bool] | None = None
         self.progress: Progress | None = None
@@ -115,7 +113,6 @@ class Claim:
         is_remote = self.work.occupies(after)
         options = {"occupies": is_remote, "bought": bought, "guard": self.guard}
         if not await self.ask(self.store.save, before, after, self.owner, release, **options):
-            self.is_lost = True
             raise LostError(after.id)
         if bought is not None and bought.state is PurchaseState.CANCELLED:
             _log.info("job %s: %s costs nothing: %s", after.id, bought.id, bought.reason)
@@ -252,8 +249,6 @@ async def discard(store: JobStore, work: Work, job: Job, owner: str | None) -> b
         if purchase is not None and is_forgotten and not purchase.is_released:
             await store.ask(store.purchases.change, purchase.id, is_released=True)
         return True
-    if owner is not None:
-        await store.ask(store.release, job.id, owner)
     return False
 
 

@@ -103,7 +103,6 @@ class Heartbeat:
 
     def _heed(self, claim: Claim, answer: ClaimState) -> None:
         if not answer.alive:
-            claim.is_lost = True
             # A paid call goes on: its late answer still belongs to the job.
             if claim.effect is not None and not claim.is_paying:
                 claim.effect.cancel()

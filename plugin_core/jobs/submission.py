@@ -45,10 +45,12 @@ async def begin(claim: Claim) -> bool:
         return True
     ids = await claim.ask(claim.store.recordings_of, claim.job.recording) if claim.job.quote is not None else []
     earlier = await _earlier(claim, account, ids)
-    is_bought = earlier is None or (earlier.state is PurchaseState.EXPIRED and claim.job.may_buy)
-    if account != claim.job.account and (is_bought or earlier is None or earlier.id != claim.job.purchase):
+    if earlier is not None and earlier.state is PurchaseState.EXPIRED and claim.job.may_buy:
+        # The user's word is that it is bought anew.
+        earlier = None
+    if account != claim.job.account and (earlier is None or earlier.id != claim.job.purchase):
         return await _change_account(claim, account, _key(claim.job, account, ids))
-    if earlier is None or is_bought:
+    if earlier is None:
         _require_wish(claim)
         return await _buy(claim, _key(claim.job, account, ids), account)
     if earlier.state is PurchaseState.EXPIRED and not _may_be_there(claim.job, earlier):

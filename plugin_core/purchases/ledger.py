@@ -308,14 +308,13 @@ class Spending:
         # One whose call made nothing is sent again under its name, and counts once.
         run = {name: spent for name, spent in self._run.get(provider, {}).items() if name != purchase.id}
         now = datetime.fromtimestamp(self._clock()).astimezone()
-        spent = {
-            "run": sum(run.values()),
-            "day": _spent(connection, purchase, day_of(now)) if limits.day is not None else 0.0,
-            "month": _spent(connection, purchase, month_of(now)) if limits.month is not None else 0.0,
-        }
-        for word, before in spent.items():
+        begun = {"day": day_of(now), "month": month_of(now)}
+        for word in ("run", *begun):
             limit: float | None = getattr(limits, word)
-            if limit is not None and before + price > limit:
+            if limit is None:
+                continue
+            before = sum(run.values()) if word == "run" else _spent(connection, purchase, begun[word])
+            if before + price > limit:
                 raise LimitReachedError(
                     f"your own limit of {limit:g} for {provider} ([spend.{provider}] {word}) would be passed:"
                     f" {before:g} is spent and this costs {price:g}",

@@ -22,6 +22,7 @@ from plugin_core.errors import (
     UsageError,
 )
 from plugin_core.jobs.changes import give_up_old
+from plugin_core.jobs.claim import Claim
 from plugin_core.jobs.engine import Engine
 from plugin_core.model import Job, JobState
 from plugin_core.purchases.purchase import PurchaseState
@@ -466,3 +467,32 @@ def test_job_of_an_older_version_has_nothing_kept(desk: Desk) -> None:
     job, _ = desk.store.add(make_job())
     old = {name: value for name, value in msgspec.to_builtins(job, enc_hook=str).items() if name != "resume"}
     assert msgspec.convert(old, Job, dec_hook=lambda kind, value: Path(value)).resume is None
+
+
+@pytest.mark.parametrize(
+    ("state", "target", "is_interruptible"),
+    [
+        (RUNNING, None, True),
+        (PUBLISHING, None, True),
+        (PUBLISHING, Path("/music"), False),
+        (JobState.DONE, Path("/music"), False),
+    ],
+    ids=["running", "before a target", "with a target", "settled"],
+)
+def test_nothing_is_interrupted_once_results_may_stand_beside_the_source(
+    desk: Desk, state: JobState, target: Path | None, is_interruptible: bool
+) -> None:
+    job = msgspec.structs.replace(make_job(), state=state, target=target)
+    claim = Claim(job, "owner", desk.work, desk.store, lambda _after, _before: None, FAST)
+    assert claim.is_interruptible is is_interruptible
+
+
+def test_each_state_counts_its_own_tries(desk: Desk) -> None:
+    desk.work.fail("poll", [TransientError("busy")] * 2)
+    job, _ = desk.store.add(make_job())
+    tries = []
+    desk.work.on_call = lambda name, asked: tries.append((name, asked.attempts))
+    desk.run()
+    told = [(name, count) for name, count in tries if name in ("poll", "fetch")]
+    assert told == [("poll", 0), ("poll", 1), ("poll", 2), ("fetch", 0)]
+    assert desk.store.get(job.id).state is JobState.DONE

@@ -14,7 +14,7 @@ from plugin_core.errors import UsageError
 from plugin_core.jobs.store import JobStore, Place
 from plugin_core.model import Quote, Ticket
 from plugin_core.purchases.ledger import LimitReachedError, Limits, PurchaseLedger, Spending
-from plugin_core.purchases.purchase import Purchase, PurchaseState
+from plugin_core.purchases.purchase import Purchase, PurchaseState, purchase_keys
 
 ANY_STORE = True
 
@@ -71,6 +71,43 @@ def test_of_equals_the_newest_serves_and_what_cost_nothing_never(ledger: Purchas
     assert ledger.serving(["key"], QUOTE) is None
     put(ledger, 2, PurchaseState.EXPIRED)
     put(ledger, 3, PurchaseState.EXPIRED)
+    found = ledger.serving(["key"], QUOTE)
+    assert found is not None and found.id == "03"
+
+
+def put_of(ledger: PurchaseLedger, number: int, account: str) -> None:
+    """Put in a purchase that an account made of recording ``r``."""
+    (key,) = purchase_keys("fake", account, ["r"], QUOTE)[:1]
+    put(ledger, number, PurchaseState.KEPT)
+    ledger.change(f"0{number}", key=key, account=account)
+
+
+def test_what_was_bought_with_other_keys_serves_where_it_is_here(ledger: PurchaseLedger) -> None:
+    def serving(account: str, *, is_here: bool) -> Purchase | None:
+        return ledger.serving_wish("fake", account, ["r"], QUOTE, lambda _: is_here)
+
+    assert serving("one", is_here=True) is None
+    put_of(ledger, 1, "two")
+    assert serving("one", is_here=True) == serving("two", is_here=False) == ledger.find("01")
+    gone = serving("one", is_here=False)
+    assert gone is not None and gone.state is PurchaseState.EXPIRED and "other keys" in gone.reason
+    put_of(ledger, 2, "one")
+    assert serving("one", is_here=True) == ledger.find("02")
+
+
+def test_what_is_noted_is_added_to_what_was_noted_before(ledger: PurchaseLedger) -> None:
+    put(ledger, 1, PurchaseState.RUNNING)
+    for name, value in (("place", "a"), ("seen", "b"), ("place", "c")):
+        ledger.write_note("01", name, value)
+    ledger.write_note("09", "place", "of nothing")
+    noted = ledger.find("01")
+    assert noted is not None and noted.note == {"place": "c", "seen": "b"} and ledger.find("09") is None
+
+
+def test_only_the_newest_of_a_key_are_looked_at(ledger: PurchaseLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plugin_core.purchases.ledger._LOOKED_AT", 2)
+    for number, state in enumerate((PurchaseState.KEPT, PurchaseState.EXPIRED, PurchaseState.RUNNING), start=1):
+        put(ledger, number, state)
     found = ledger.serving(["key"], QUOTE)
     assert found is not None and found.id == "03"
 

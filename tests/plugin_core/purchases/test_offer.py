@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from plugin_core.model import Separation
-from plugin_core.purchases.purchase import Offer
+from plugin_core.purchases.purchase import Offer, PurchaseState
 from plugin_core.session import STORE_NAME, Session
 from plugin_core.settings import Settings
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes, write_song
@@ -153,3 +154,26 @@ def test_what_is_free_was_never_bought(
     again = look(session, song)
     assert again.standing is not None
     assert not any(offer.is_paid or offer.is_bought for offer in (first, again))
+
+
+@pytest.mark.parametrize(
+    ("state", "is_begun", "again"),
+    [
+        (PurchaseState.INTENT, True, False),
+        (PurchaseState.SENT, True, False),
+        (PurchaseState.KEPT, False, False),
+        (PurchaseState.EXPIRED, False, True),
+    ],
+    ids=str,
+)
+def test_what_is_gone_would_be_bought_again_and_what_was_sent_is_begun(
+    session: Session, song: Path, copy: Path, state: PurchaseState, is_begun: bool, again: bool
+) -> None:
+    first = look(session, copy)
+    assert (first.is_begun, first.is_bought_again) == (False, False)
+    buy(session, song)
+    (purchase,) = session.store.purchases.list()
+    offer = msgspec.structs.replace(first, purchase=msgspec.structs.replace(purchase, state=state))
+    assert (offer.is_begun, offer.is_bought_again) == (is_begun, again)
+    stands = msgspec.structs.replace(offer, standing=session.store.list()[0])
+    assert (stands.is_begun, stands.is_bought_again) == (False, False)
