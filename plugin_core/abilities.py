@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from plugin_core.model import AccountState, Finding, Label, Model, Question, Tagging, Ticket
+from plugin_core.model import AccountState, Finding, Label, Model, Operation, Question, Source, Tagging, Ticket
 from plugin_core.settings import Secret
 
 
@@ -125,6 +125,14 @@ class FetchesModels(Protocol):
         Raises:
             UsageError: one is none of the model's.
         """
+
+
+@runtime_checkable
+class PricesAnew(Protocol):
+    """A provider of whose account it depends whether a job costs something: that may change while the job waits."""
+
+    async def price_now(self, source: Source, wish: Operation) -> float | None:
+        """Return the credits that a job costs now whose plan was free."""
 
 
 @runtime_checkable

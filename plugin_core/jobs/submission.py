@@ -126,7 +126,7 @@ async def _buy(claim: Claim, key: str, account: str) -> bool:
         provider=job.operation.provider,
         account=account,
         recording=job.recording,
-        quote=job.quote or Quote(),
+        quote=await claim.work.quote(job),
         song=job.source.path,
         created=now,
         updated=now,

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from plugin_core.model import Job, Label, Source, Stem, Ticket, Written
+from plugin_core.model import Job, Label, Quote, Source, Stem, Ticket, Written
 from plugin_core.protocols import Finished, Report, Terms, Waiting
 from plugin_core.purchases.purchase import KeptPart, Purchase
 from plugin_core.stems.publication import Published
@@ -52,6 +52,10 @@ class Work(Protocol):
 
     async def reuse(self, job: Job, twins: Sequence[Job]) -> Staged | None:
         """Stage results of finished jobs with the same key, if they are still there, untouched, and hold all wanted."""
+        ...
+
+    async def quote(self, job: Job) -> Quote:
+        """Return what is bought for a job, at the price of this moment."""
         ...
 
     def has_kept(self, job: Job, purchase: Purchase) -> bool:

@@ -11,8 +11,9 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.errors import PlacementError, UsageError, blame
-from plugin_core.model import Job, Separation, Source, Ticket, show_path
+from plugin_core.abilities import PricesAnew
+from plugin_core.errors import PlacementError, StembridgeError, UsageError, blame
+from plugin_core.model import Job, Quote, Separation, Source, Ticket, show_path
 from plugin_core.operations.song import Hear, Song
 from plugin_core.protocols import Bucket, Finished, Order, Provider, Report, Stager, Terms, Waiting, terms_of
 from plugin_core.purchases.ledger import PurchaseLedger
@@ -332,6 +333,14 @@ class ProviderWork:
 
     def terms(self, job: Job) -> Terms:  # noqa: ARG002
         return terms_of(self._provider)
+
+    async def quote(self, job: Job) -> Quote:
+        quote = job.quote or Quote()
+        if quote.credits == 0 and isinstance(self._provider, PricesAnew):
+            # Where the service does not say it now, it is what it was.
+            with contextlib.suppress(StembridgeError):
+                return msgspec.structs.replace(quote, credits=await self._provider.price_now(job.source, job.operation))
+        return quote
 
     async def locate(self, job: Job) -> Source | None:
         return await run_stoppable(lambda stopper: self._song(job).locate(stopper.check))

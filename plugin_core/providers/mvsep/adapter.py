@@ -25,6 +25,7 @@ from plugin_core.model import (
     AccountState,
     Finding,
     Model,
+    Operation,
     Part,
     Plan,
     Question,
@@ -33,7 +34,7 @@ from plugin_core.model import (
     Ticket,
 )
 from plugin_core.protocols import GRACE, Finished, Order, Report, Waiting
-from plugin_core.providers.mvsep.account import QUESTIONS, TOKEN, UNKNOWN, Account, examine, login
+from plugin_core.providers.mvsep.account import QUESTIONS, TOKEN, UNKNOWN, Account, examine, is_premium, login
 from plugin_core.providers.mvsep.caller import BASE_URL, NAME, MvsepSettings
 from plugin_core.providers.mvsep.catalogue import Algorithm, Catalogue
 from plugin_core.providers.mvsep.client import MvsepClient
@@ -42,7 +43,7 @@ from plugin_core.providers.mvsep.job_calls import Phase
 from plugin_core.providers.mvsep.models import describe_model, find_algorithm, list_models, require_input
 from plugin_core.providers.mvsep.options import REFERENCE, WEBHOOK
 from plugin_core.providers.mvsep.orders import fetch_results, is_by_link, read_answer, submit
-from plugin_core.providers.mvsep.plan import make_plan
+from plugin_core.providers.mvsep.plan import estimate_credits, make_plan
 from plugin_core.providers.mvsep.requests import Kind, Requests, keep_given
 from plugin_core.service import Pace, size_limit
 from plugin_core.settings import Secret
@@ -206,6 +207,12 @@ class MvsepSeparator:
         plan = make_plan(algorithm, source, wish, user, is_over=is_over, is_request=kind is not None)
         notes = tuple(filter(None, (listing.note, *plan.notes)))
         return msgspec.structs.replace(plan, notes=notes, refusal=plan.refusal or refusal)
+
+    async def price_now(self, source: Source, wish: Operation) -> float:
+        assert isinstance(wish, Separation)
+        algorithm = find_algorithm((await self.catalogue.listing()).algorithms, wish.model)
+        is_paid = is_premium(await self._account.user())
+        return float(estimate_credits(algorithm, wish.options, source.duration)) if is_paid else 0.0
 
     async def submit(self, order: Order, report: Report) -> Ticket:
         self._account.require_token()

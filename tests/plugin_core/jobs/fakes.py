@@ -13,7 +13,7 @@ from plugin_core.files.database import new_id
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.keys import dedupe_key
 from plugin_core.jobs.work import Staged
-from plugin_core.model import Job, JobState, Progress, Separation, Source, Stem, Ticket
+from plugin_core.model import Job, JobState, Progress, Quote, Separation, Source, Stem, Ticket
 from plugin_core.protocols import Finished, Report, Terms, Waiting
 from plugin_core.purchases.purchase import KeptPart, Purchase
 from plugin_core.stems.publication import Published
@@ -161,6 +161,9 @@ class FakeWork:
     async def locate(self, job: Job) -> Source | None:
         await self._enter("locate", job)
         return self.found_at
+
+    async def quote(self, job: Job) -> Quote:
+        return job.quote or Quote()
 
     def has_kept(self, job: Job, purchase: Purchase) -> bool:
         return purchase.id in self.kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -9,10 +10,11 @@ from typing import cast
 import msgspec
 import pytest
 
-from plugin_core.errors import UsageError
+from plugin_core.errors import StembridgeError, TransientError, UsageError
 from plugin_core.jobs.store import JobStore
-from plugin_core.model import Quote
-from plugin_core.operations.orders import NO_LINKS, Links, Orders
+from plugin_core.model import Operation, Quote, Source
+from plugin_core.operations.orders import NO_LINKS, JobFolders, Links, Orders, ProviderWork
+from plugin_core.operations.song import hear_nothing
 from plugin_core.protocols import Bucket, Provider, Stager
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.settings import Secret
@@ -178,3 +180,36 @@ def test_a_provider_that_hands_its_results_out_needs_none() -> None:
 def test_both_ways_are_checked(stagers: tuple[Folder, ...], writer: Writer, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         links(*stagers).check(provider(writer))
+
+
+class Dearer(FakeSeparator):
+    """Whose account has begun to cost something, where that can be asked."""
+
+    error: StembridgeError | None = None
+
+    async def price_now(self, _source: Source, _wish: Operation) -> float:
+        if self.error is not None:
+            raise self.error
+        return 7.0
+
+
+@pytest.mark.parametrize(
+    ("provider", "planned", "error", "counted"),
+    [
+        (Dearer(), 0.0, None, 7.0),
+        (Dearer(), 0.0, TransientError("no answer"), 0.0),
+        (Dearer(), 2.0, None, 2.0),
+        (Dearer(), None, None, None),
+        (FakeSeparator(), 0.0, None, 0.0),
+    ],
+    ids=["dearer by now", "nobody knows", "priced", "no price", "one price for all"],
+)
+def test_what_was_planned_for_nothing_is_bought_at_the_price_of_now(
+    provider: FakeSeparator, planned: float | None, error: StembridgeError | None, counted: float | None, home: Path
+) -> None:
+    if isinstance(provider, Dearer):
+        provider.error = error
+    orders = Orders(provider, home)
+    work = ProviderWork(provider, orders, JobFolders(home, orders), links=NO_LINKS, hear=hear_nothing)
+    job = msgspec.structs.replace(JOB, quote=Quote(sent={"model": "one"}, credits=planned))
+    assert asyncio.run(work.quote(job)) == Quote(sent={"model": "one"}, credits=counted)

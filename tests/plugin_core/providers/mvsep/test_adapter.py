@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from plugin_core.abilities import HasAccount, HasDiagnostics, HasLogin
+from plugin_core.abilities import HasAccount, HasDiagnostics, HasLogin, PricesAnew
 from plugin_core.errors import (
     OutcomeUnknownError,
     RefusedError,
@@ -91,6 +91,17 @@ def test_keeps_its_promises(case: Case) -> None:
 @pytest.mark.parametrize(("setting", "stager"), [("", None), ("any", ""), ("cos", "cos")])
 def test_stager(home: Path, setting: str, stager: str | None) -> None:
     assert Case(home, stager=setting).separator.stager == stager
+
+
+def test_a_job_that_was_planned_for_nothing_costs_what_it_costs_when_it_is_sent(case: Case) -> None:
+    source = make_source(duration=240.0)
+    plan = asyncio.run(case.separator.plan(source, Separation(provider="mvsep", model="40")))
+    assert plan.credits == 0.0
+    assert isinstance(case.separator, PricesAnew)
+    assert asyncio.run(case.separator.price_now(source, plan.operation)) == 0.0
+    case.client.account, case.clock.now = PREMIUM, case.clock.now + 3600
+    paid = asyncio.run(case.separator.plan(source, Separation(provider="mvsep", model="40"))).credits
+    assert paid and asyncio.run(case.separator.price_now(source, plan.operation)) == paid
 
 
 def test_slots_follow_the_account(case: Case) -> None:
