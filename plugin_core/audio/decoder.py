@@ -7,18 +7,27 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from plugin_core.audio.ffmpeg import INSTALL, Which, explain, name_input, run_quietly
+from plugin_core.audio.ffmpeg import (
+    HEADERLESS,
+    INSTALL,
+    PROBE_SECONDS,
+    Which,
+    explain,
+    name_container,
+    name_input,
+    run_quietly,
+)
 from plugin_core.audio.info import AudioInfo, ByteSpan, Piece, Timeline
 from plugin_core.audio.samples import Samples
-from plugin_core.audio.source_file import AGAIN, damaged
+from plugin_core.audio.source_file import AGAIN, damaged, describe_gap, show_time
 from plugin_core.errors import MissingToolError, SourceError
 from plugin_core.model import show_path
 
@@ -33,8 +42,18 @@ _OF_PICTURES: Final = re.compile(
 """Complaints of a cover, which is no damage of the sound: many a JPEG is called a PNG."""
 _SUMMED: Final = frozenset({"flac", "tta"})
 """Codecs of which each frame has a checksum that ffmpeg looks at only when it is told to."""
-_DOUBTFUL_SECONDS: Final = 0.25
+_DOUBTFUL_SECONDS: Final = 0.1
 """More than encoders add in front and at the end."""
+_TIMED: Final = frozenset({"FLV", "MKV", "MPEG", "TS"})
+"""Containers in which each packet has a time: the end of the last one tells what is missing in front of it."""
+_PRIMED_SECONDS: Final = 0.015
+"""More than rounding makes, and what Opus and Vorbis begin with; the packets of most codecs are longer."""
+_PROGRESS: Final = re.compile(
+    rb"^(?:frame|fps|stream_\w+|bitrate|total_size|out_time\w*|\w+_frames|speed|progress)=.*\n?", re.M
+)
+_END: Final = re.compile(rb"^out_time_us=(\d+)", re.M)
+_COMPLAINANT: Final = re.compile(rb"\[([\w,]+) @ ")
+_CHANGED: Final = b"Changing audio frame properties on the fly"
 
 
 class FfmpegDecoder:
@@ -50,8 +69,11 @@ class FfmpegDecoder:
         self._stream = process.stdout
         self._complaints = complaints
         self._dtype = np.dtype(_PIPED[_choose_format(info)])
+        self._before = before
         self.position = before
         """Frames given so far, and those of recordings before this one."""
+        self.note = ""
+        """What people should know of it, at the end."""
 
     def decode(self, frames: int, dtype: npt.DTypeLike) -> Samples:
         """Give up to ``frames`` frames; fewer only at the end.
@@ -76,8 +98,15 @@ class FfmpegDecoder:
         self._complaints.seek(0)
         # A folder may be called Pictures.
         name = os.fsencode(self._path.absolute())
-        lines = (line for line in self._complaints if not _OF_PICTURES.search(line.replace(name, b"")))
-        said = b"\n".join(lines).strip()
+        written = self._complaints.read()
+        told = _PROGRESS.sub(b"", written).splitlines()
+        said = b"\n".join(line for line in told if not _OF_PICTURES.search(line.replace(name, b""))).strip()
+        if _CHANGED in said:
+            raise SourceError(
+                f"{show_path(self._path)} changes its sample rate or channels at "
+                f"{show_time(self.position / self._info.sample_rate)}",
+                remedy="take it apart there, or convert it to FLAC first, which has one of each",
+            )
         if returned != 0:
             reason = explain(said, self._path)
             if not self.position and not reason:
@@ -87,17 +116,43 @@ class FfmpegDecoder:
             # Some damage of lossless codecs (ALAC has no checksums) is only complained of; lossy streams give rise
             # to complaints when they are healthy.
             raise damaged(self._path, None, explain(said, self._path))
-        if self._is_doubtful(said):
+        missing = self._count_missing(written)
+        if self._is_doubtful(said, missing):
             raise damaged(self._path, self.position / self._info.sample_rate)
+        if missing:
+            self.note = describe_gap(self._path, missing / self._info.sample_rate)
 
-    def _is_doubtful(self, said: bytes) -> bool:
+    def _count_missing(self, written: bytes) -> int:
+        """Return by how many samples the times of packets go on beyond the sound, but for what is usual."""
+        ends, info = _END.findall(written), self._info
+        if not ends or not _is_timed(info):
+            return 0
+        silence = info.timeline.pieces[0].silence if info.timeline else 0
+        missing = round(int(ends[-1]) * info.sample_rate / 1e6) - silence - (self.position - self._before)
+        return missing if missing > _PRIMED_SECONDS * info.sample_rate else 0
+
+    def _is_doubtful(self, said: bytes, missing: int) -> bool:
         """Tell whether not the codec but the container is complained of, and holds other than its header says."""
         info = self._info
-        codec = b"[" + info.codec.encode()
-        if info.is_headerless or len(info.layouts) > 1 or all(line.startswith(codec) for line in said.splitlines()):
+        if not any(_is_of_container(line, info) for line in said.splitlines()):
             return False
+        if missing or info.is_headerless or len(info.layouts) > 1:
+            return missing > 0
         silence = sum(piece.silence for piece in info.timeline.pieces) if info.timeline else 0
         return abs(self.position + silence - info.duration * info.sample_rate) > _DOUBTFUL_SECONDS * info.sample_rate
+
+
+def _is_timed(info: AudioInfo) -> bool:
+    """Tell whether each packet has a time that counts from the beginning of the file."""
+    is_raw = info.timeline is not None and info.timeline.is_raw
+    return info.container in _TIMED or (info.container == "M4A" and not is_raw)
+
+
+def _is_of_container(line: bytes, info: AudioInfo) -> bool:
+    """Tell whether a complaint is the demuxer's; a decoder has another name than its codec now and then."""
+    if (found := _COMPLAINANT.match(line)) is None:
+        return line.startswith(b"file:")
+    return name_container(found[1].split(b",")[0].decode("ascii")) == info.container
 
 
 def _choose_format(info: AudioInfo) -> str:
@@ -113,16 +168,32 @@ def decode_command(
     *,
     is_raw: bool = False,
     is_summed: bool = False,
+    is_timed: bool = False,
 ) -> list[str]:
     """Build the command that decodes the first audio stream to standard output and stops at the first error.
 
     ``is_raw``, for MP4 alone, gives what its edit list or its encoder's notes would leave out as well. ``is_summed``
-    looks at checksums.
+    looks at checksums. ``is_timed`` writes to the standard error how far the times of packets went.
     """
     raw = ("-ignore_editlist", "1", "-flags2", "+skip_manual") if is_raw else ()
     sums = ("-err_detect", "crccheck") if is_summed else ()
+    times = ("-progress", "pipe:2") if is_timed else ()
+    # Left to itself, ffmpeg gives what follows at the rate, and in the channels, of what was first.
+    one = ("-reinit_filter", "0")
     return [
-        *(program, "-nostdin", "-hide_banner", "-v", "error", "-xerror", *raw, *sums, *name_input(path, part)),
+        *(
+            program,
+            "-nostdin",
+            "-hide_banner",
+            "-v",
+            "error",
+            "-xerror",
+            *times,
+            *raw,
+            *sums,
+            *one,
+            *name_input(path, part),
+        ),
         *("-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"),
         *("-f", sample_format, "-c:a", f"pcm_{sample_format}", "pipe:1"),
     ]
@@ -135,6 +206,45 @@ def copy_stream(program: str, path: Path, part: ByteSpan) -> bytes:
         *("-map", "0:a:0", "-c", "copy", "-f", "data", "pipe:1"),
     ]
     return run_quietly(command)
+
+
+def measure_duration(program: str, path: Path, container: str, pieces: Iterable[bytes]) -> float:
+    """Return the seconds of the first audio stream, its packets counted without decoding; 0 when ffmpeg fails.
+
+    Args:
+        program: ffmpeg.
+        path: the file.
+        container: our word.
+        pieces: the whole file, to be taken of a bare stream; ffmpeg reads any other by itself.
+    """
+    stream = next((one for one in HEADERLESS if name_container(one) == container), "")
+    piped = ("-protocol_whitelist", "pipe", "-f", stream, "-i", "pipe:0")
+    command = [
+        *(program, "-nostdin", "-hide_banner", "-v", "error", *(piped if stream else name_input(path))),
+        *("-map", "0:a:0", "-vn", "-sn", "-dn", "-c", "copy", "-f", "null", "-progress", "pipe:1", "-"),
+    ]
+    with tempfile.TemporaryFile() as progress:
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=progress, stderr=subprocess.DEVNULL)
+        except OSError:
+            return 0.0
+        with process:
+            assert process.stdin is not None
+            try:
+                for piece in pieces if stream else ():
+                    # It may have had enough.
+                    with suppress(BrokenPipeError):
+                        process.stdin.write(piece)
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
+                process.wait(PROBE_SECONDS)
+            except subprocess.TimeoutExpired:
+                return 0.0
+            finally:
+                process.kill()
+        progress.seek(0)
+        times = re.findall(rb"^out_time_us=(\d+)$", progress.read(), re.MULTILINE)
+    return int(times[-1]) / 1e6 if times else 0.0
 
 
 @contextmanager
@@ -158,7 +268,15 @@ def open_decoder(
         raise MissingToolError(f"{show_path(path)} needs ffmpeg to be read", remedy=INSTALL)
     is_raw = info.timeline is not None and info.timeline.is_raw
     is_summed = info.codec in _SUMMED
-    command = decode_command(program, path, _choose_format(info), part, is_raw=is_raw, is_summed=is_summed)
+    command = decode_command(
+        program,
+        path,
+        _choose_format(info),
+        part,
+        is_raw=is_raw,
+        is_summed=is_summed,
+        is_timed=_is_timed(info),
+    )
     with tempfile.TemporaryFile() as complaints:
         try:
             # Ctrl-C in the terminal is for us: an ffmpeg that dies of it would look like a damaged file.
@@ -193,6 +311,11 @@ class Playback:
         self._decoded = 0
         self._kept: Samples = np.zeros((0, channels))
         """What came after the end that the index tells."""
+
+    @property
+    def note(self) -> str:
+        """What people should know of it, at the end."""
+        return self._decoder.note
 
     def decode(self, frames: int, dtype: npt.DTypeLike) -> Samples:
         """Give up to ``frames`` frames; fewer only at the end."""

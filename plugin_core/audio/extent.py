@@ -16,7 +16,16 @@ from plugin_core.audio.claims import MUSEPACK, check_claim, read_avi, read_musep
 from plugin_core.audio.envelope import find_audio, measure_tag
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.movie import is_movie
-from plugin_core.audio.source_file import LEAP, FileReading, Window, cut_short, joined
+from plugin_core.audio.source_file import (
+    LEAP,
+    FileReading,
+    Window,
+    cut_short,
+    damaged,
+    describe_rest,
+    describe_torn,
+    joined,
+)
 from plugin_core.audio.streams import examine_stream
 
 _ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
@@ -28,9 +37,12 @@ _ASF_LIVE: Final = 1
 """The flag of a recording whose sizes nobody filled in."""
 _EBML: Final = b"\x1a\x45\xdf\xa3"
 _SEGMENT: Final = b"\x18\x53\x80\x67"
+_CLUSTER: Final = b"\x1f\x43\xb6\x75"
 _FLV: Final = b"FLV\1"
 _FLV_SIZE: Final = b"\0\x08filesize\0"
 _FLV_ABOUT: Final = 1 << 14
+_FLV_TAGS: Final = (8, 9, 18)
+"""Sound, pictures and what describes them."""
 _WAVPACK: Final = b"wvpk"
 _WAVPACK_HEAD: Final = 32
 _WAVPACK_FIRST: Final = 0x800
@@ -103,12 +115,12 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
     if is_movie(path, descriptor):
         return Extent(_check_boxes(path, window, size))
     if head.startswith(_EBML):
-        return _check_segments(path, window, size)
+        return _check_segments(path, window, size, end - start)
     if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
         is_whole, sound = _check_avi(path, window, size), read_avi(window, size)
         return Extent(is_whole) if sound is None else Extent(is_whole, seconds=sound.lasts, late=sound.late)
     if head.startswith(_FLV):
-        return Extent(_check_flv(path, window, size))
+        return _check_flv(path, window, end - start)
     if head.startswith(_CAF):
         return Extent(_check_caf(path, window, end - start))
     if head.startswith(_TTA):
@@ -134,7 +146,8 @@ def _check_asf(path: Path, window: Window, size: int) -> Extent:
     end = header_size + int.from_bytes(data[16:24], "little")
     if end > size:
         raise cut_short(path, (end - size) / (end - header_size))
-    if any(box.name == _ASF for box in _list_objects(window, end, size)):
+    *_, last = (box.end for box in (_Box(b"", end, end), *_list_objects(window, end, size)))
+    if (end < size and window.take(end, 16) == _ASF) or (last != size and window.find(_ASF, header_size, size) < size):
         raise joined(path)
     play, preroll = (int.from_bytes(window.take(about + at, 8), "little") for at in (64, 80))
     return Extent(is_whole=True, seconds=max(0.0, play / 1e7 - preroll / 1e3))
@@ -149,20 +162,24 @@ def _list_objects(window: Window, start: int, end: int) -> Iterator[_Box]:
 
 
 def _check_boxes(path: Path, window: Window, size: int) -> bool:
-    at = 0
+    at = last = before = 0
     while at < size and len(head := window.take(at, 16)) >= 8:
         length, name = int.from_bytes(head[:4], "big"), head[4:8]
         if at and name == b"ftyp":
             raise joined(path)
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
-        if length < 8:
+        if length < 8 or not name.strip(b"\xa9").isascii():
             # 0 is a box that reaches to the end; less than its own head is no box.
-            return False
-        at += length
-        end = at + _measure_indexed(window.take(at - length, min(length, _INDEX))) if name == b"sidx" else at
+            break
+        before, last, at = last, at, at + length
+        end = at + _measure_indexed(window.take(last, min(length, _INDEX))) if name == b"sidx" else at
         if end > size and name in (b"mdat", b"moov", b"moof", b"sidx"):
             raise cut_short(path, 1 - size / end)
+    if at != size and not window.is_silent(at, size) and window.find(b"ftyp", max(before, 8), size) < size:
+        raise joined(path)
+    if at < size and not window.is_silent(at, size) and (window.find(b"moof", at, size) < size or size - at < 8):
+        raise damaged(path, None, "its parts do not follow each other")
     return at == size
 
 
@@ -187,22 +204,30 @@ def _check_avi(path: Path, window: Window, size: int) -> bool:
     return True
 
 
-def _check_flv(path: Path, window: Window, size: int) -> bool:
-    """Look at the last tag, whose length is told before and behind it, and at the size of the whole if that is told."""
-    length = int.from_bytes(window.take(size - 4, 4), "big")
-    tag = window.take(size - 4 - length, 4) if length < size else b""
+def _check_flv(path: Path, window: Window, size: int) -> Extent:
+    """Go through the tags, of which each says how long it is, and look at the size of the whole if that is told."""
     about = window.take(0, _FLV_ABOUT)
     told = about.find(_FLV_SIZE)
     whole = struct.unpack_from(">d", about, told + len(_FLV_SIZE))[0] if 0 <= told < _FLV_ABOUT - 32 else 0.0
-    if window.take(int(whole), len(_FLV)) == _FLV and whole:
+    at = int.from_bytes(about[5:9], "big") + 4
+    while len(head := window.take(at, 11)) == 11 and head[0] & 0x1F in _FLV_TAGS and not any(head[8:]):
+        at += 15 + int.from_bytes(head[1:4], "big")
+    if at == size:
+        return Extent(whole == size)
+    if window.find(_FLV, len(_FLV), size) < size:
         raise joined(path)
-    if whole > size or int.from_bytes(tag[1:], "big") + 11 != length:
+    if at > size or whole > size:
         raise cut_short(path, 1 - size / whole if whole > size else 0.0)
-    return whole == size
+    tag = window.take(at, 32)
+    if window.is_silent(at, size) or at + measure_tag(tag) == size:
+        return Extent(is_whole=True, span=ByteSpan(0, at))
+    if whole != at:
+        raise damaged(path, None, "its parts do not follow each other")
+    return Extent(is_whole=True, span=ByteSpan(0, at), note=describe_rest(path, size - at))
 
 
-def _check_segments(path: Path, window: Window, size: int) -> Extent:
-    """Look at a Matroska, and at those that are joined to it."""
+def _check_segments(path: Path, window: Window, size: int, stop: int) -> Extent:
+    """Look at a Matroska, and at those that are joined to it; ``stop`` is where tags begin that were put behind it."""
     parts, at, end = [], 0, _find_segment_end(window, 0)
     while end is not None:
         if end > size:
@@ -211,7 +236,27 @@ def _check_segments(path: Path, window: Window, size: int) -> Extent:
         if window.take(end, 4) != _EBML:
             return Extent(is_whole=True, parts=tuple(parts) if len(parts) > 1 else ())
         at, end = end, _find_segment_end(window, end)
-    return Extent(parts=(*parts, ByteSpan(at, size)) if parts else ())
+    note = describe_torn(path) if _ends_inside_element(path, window, at, stop) else ""
+    return Extent(parts=(*parts, ByteSpan(at, size)) if parts else (), note=note)
+
+
+def _ends_inside_element(path: Path, window: Window, start: int, size: int) -> bool:
+    """Tell whether a Matroska ends so whose segment says no size: its clusters may say none either."""
+    length, at = _read_size(window, start + 4)
+    at += length or 0
+    while at < size:
+        name = window.take(at, 4)
+        width = 9 - name[0].bit_length() if name[0] else 9
+        if name == _EBML:
+            raise joined(path)
+        if width > 4:
+            return False
+        length, at = _read_size(window, at + width)
+        if name not in (_SEGMENT, _CLUSTER):
+            if length is None:
+                return at > size - 8
+            at += length
+    return at > size
 
 
 def _find_segment_end(window: Window, start: int) -> int | None:

@@ -6,9 +6,7 @@ import logging
 import re
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -41,7 +39,7 @@ _MEANINGS: Final = (
 
 _log = logging.getLogger(__name__)
 
-_PROBE_SECONDS: Final = 60.0
+PROBE_SECONDS: Final = 60.0
 
 
 _CONTAINERS: Final = {
@@ -66,7 +64,7 @@ _STREAMS: Final = frozenset(
 )
 """Formats without a header of their own, found by their frames; ffprobe is never sure of them."""
 
-_HEADERLESS: Final = (_STREAMS - {"flac", "tak"}) | {"adx", "amr", "dtshd", "gsm", "loas", "voc"}
+HEADERLESS: Final = (_STREAMS - {"flac", "tak"}) | {"adx", "amr", "dtshd", "gsm", "loas", "voc"}
 """Formats that nowhere say how long they are, VOC not to ffmpeg; ffprobe guesses from the bit rate, or from time stamps
 that may jump."""
 
@@ -77,6 +75,9 @@ _PRIMING: Final = 4
 
 _UNTRIMMED: Final = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3"})
 """Codecs of which ffmpeg leaves nothing out where an MP4 does not say so."""
+
+_LATEST_SECONDS: Final = 3600.0
+"""By so much no sound begins later than pictures; the times of a DVD wrap after a day."""
 
 _PROTECTED: Final = frozenset({"drms", "enca"})
 """MP4's names for encrypted audio."""
@@ -130,7 +131,7 @@ def run_ffprobe(program: str, path: Path, part: ByteSpan | None = None) -> bytes
     shown = show_path(path)
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_SECONDS, check=False
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         raise SourceError(f"{shown} is not audio, or damaged: its header has no end") from None
@@ -144,50 +145,11 @@ def run_ffprobe(program: str, path: Path, part: ByteSpan | None = None) -> bytes
     return done.stdout
 
 
-def measure_duration(program: str, path: Path, container: str, pieces: Iterable[bytes]) -> float:
-    """Return the seconds of the first audio stream, its packets counted without decoding; 0 when ffmpeg fails.
-
-    Args:
-        program: ffmpeg.
-        path: the file.
-        container: our word.
-        pieces: the whole file, to be taken of a bare stream; ffmpeg reads any other by itself.
-    """
-    stream = next((one for one in _HEADERLESS if _name_container(one) == container), "")
-    piped = ("-protocol_whitelist", "pipe", "-f", stream, "-i", "pipe:0")
-    command = [
-        *(program, "-nostdin", "-hide_banner", "-v", "error", *(piped if stream else name_input(path))),
-        *("-map", "0:a:0", "-vn", "-sn", "-dn", "-c", "copy", "-f", "null", "-progress", "pipe:1", "-"),
-    ]
-    with tempfile.TemporaryFile() as progress:
-        try:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=progress, stderr=subprocess.DEVNULL)
-        except OSError:
-            return 0.0
-        with process:
-            assert process.stdin is not None
-            try:
-                for piece in pieces if stream else ():
-                    # It may have had enough.
-                    with suppress(BrokenPipeError):
-                        process.stdin.write(piece)
-                with suppress(BrokenPipeError):
-                    process.stdin.close()
-                process.wait(_PROBE_SECONDS)
-            except subprocess.TimeoutExpired:
-                return 0.0
-            finally:
-                process.kill()
-        progress.seek(0)
-        times = re.findall(rb"^out_time_us=(\d+)$", progress.read(), re.MULTILINE)
-    return int(times[-1]) / 1e6 if times else 0.0
-
-
 def run_quietly(command: list[str]) -> bytes:
     """Return what a command writes; nothing where it does not start or does not end."""
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_SECONDS, check=False
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS, check=False
         )
     except (subprocess.TimeoutExpired, OSError):
         return b""
@@ -281,7 +243,7 @@ def _describe(container: str, stream: _Stream, about: _Format) -> AudioInfo:
     sample_rate = int(_number(stream.sample_rate))
     encoding = _name_encoding(stream)
     frames = 0
-    is_headerless = container in _HEADERLESS
+    is_headerless = container in HEADERLESS
     if encoding != "lossy" and not is_headerless and stream.time_base == f"1/{sample_rate}":
         # Of lossy codecs the container counts whole packets, not samples of music.
         frames = max(0, stream.duration_ts)
@@ -291,7 +253,7 @@ def _describe(container: str, stream: _Stream, about: _Format) -> AudioInfo:
         sample_rate=sample_rate,
         channels=stream.channels,
         encoding=encoding,
-        container=_name_container(container),
+        container=name_container(container),
         duration=frames / sample_rate if frames else own or _number(about.duration),
         decoder="ffmpeg",
         # The picture may last longer than the sound.
@@ -302,7 +264,8 @@ def _describe(container: str, stream: _Stream, about: _Format) -> AudioInfo:
     )
 
 
-def _name_container(demuxer: str) -> str:
+def name_container(demuxer: str) -> str:
+    """Return our word for what ffmpeg calls by this name."""
     return _CONTAINERS.get(demuxer, demuxer.upper())
 
 
@@ -331,6 +294,7 @@ def _place(
         # The header of RealMedia says 0 whatever its packets say; what primes a WMA's decoder precedes the pictures.
         beginning = min(start, picture)
     lead = max(0, round((start - beginning + late) * info.sample_rate))
+    lead *= lead < _LATEST_SECONDS * info.sample_rate  # A damaged time.
     timeline = None
     if movie is not None and movie.is_fragmented and movie.timed:
         lasts = movie.timed / movie.track_clock

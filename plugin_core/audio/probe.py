@@ -18,10 +18,10 @@ import msgspec
 import soundfile
 
 from plugin_core.audio import sndfile
-from plugin_core.audio.decoder import copy_stream
+from plugin_core.audio.decoder import copy_stream, measure_duration
 from plugin_core.audio.envelope import find_start
 from plugin_core.audio.extent import check_extent
-from plugin_core.audio.ffmpeg import INSTALL, Which, measure_duration, probe_with_ffprobe
+from plugin_core.audio.ffmpeg import INSTALL, Which, probe_with_ffprobe
 from plugin_core.audio.flac import examine_flac
 from plugin_core.audio.frames import read_frame
 from plugin_core.audio.info import AudioInfo, ByteSpan, FileLayout, Piece, Structure, Timeline, list_parts
@@ -218,6 +218,9 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
     ffprobe, ffmpeg = _find_programs(path, which)
     movie = read_movie(path, descriptor) if is_movie(path, descriptor) else None
     info = probe_with_ffprobe(ffprobe, path, movie, extent.span)
+    if info.container == "M4A" and movie is None and (movie := read_movie(path, descriptor)) is not None:
+        # The name of its first box is none.
+        info = probe_with_ffprobe(ffprobe, path, movie, extent.span)
     if info.container == "MP3" and (read := _probe_behind(path, descriptor, passage)) is not None:
         return read
     seconds = extent.seconds or info.duration

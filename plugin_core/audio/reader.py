@@ -53,6 +53,11 @@ _whole: Final = Memory[Identity, bool]()
 
 
 class _Decoder(Protocol):
+    @property
+    def note(self) -> str:
+        """What people should know of it, at the end."""
+        ...
+
     def decode(self, frames: int, dtype: Dtype) -> Samples:
         """Give up to ``frames`` frames; fewer only at the end."""
         ...
@@ -118,7 +123,7 @@ class Reader:
         is_short = self.is_over and self._count_missing() > 0
         is_long = self.position > told + (0 if info.frames else self._slack)
         if not told or not (is_short or is_long):
-            return info.note
+            return info.note or self._decoder.note
         return describe_length(self.path, self.position, told, info.sample_rate)
 
     def _refuse_nan(self, block: Samples) -> None:
@@ -175,6 +180,7 @@ class _SndfileDecoder:
         """Frames given so far, and those of recordings before this one."""
         self._before = before
         self._size = os.fstat(descriptor).st_size
+        self.note = ""
 
     def decode(self, frames: int, dtype: Dtype) -> Samples:
         """Give up to ``frames`` frames; fewer only at the end."""
@@ -217,6 +223,8 @@ class _JoinedDecoder:
     def __init__(self, decoders: Generator[_Decoder]) -> None:
         self._decoders = decoders
         self._current: _Decoder | None = next(decoders)
+        self.note = ""
+        """What people should know of the recordings that have ended."""
         self._nothing: Samples | None = None
 
     def decode(self, frames: int, dtype: Dtype) -> Samples:
@@ -225,7 +233,10 @@ class _JoinedDecoder:
             assert self._nothing is not None
             return self._nothing.astype(dtype)
         block = self._current.decode(frames, dtype)
-        while len(block) < frames and (following := next(self._decoders, None)) is not None:
+        while len(block) < frames and self._current is not None:
+            self.note = self.note or self._current.note
+            if (following := next(self._decoders, None)) is None:
+                break
             self._current = following
             block = np.concatenate((block, following.decode(frames - len(block), dtype)))
         if len(block) < frames:

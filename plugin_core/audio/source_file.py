@@ -357,6 +357,13 @@ def describe_break(path: Path, seconds: float) -> str:
     return f"{path.name} is broken at {show_time(seconds)}, where a frame is cut or missing: all that is left was read"
 
 
+def describe_gap(path: Path, seconds: float) -> str:
+    return (
+        f"{path.name} lasts {seconds:.2f} s longer by its time stamps than it sounds: packets may be missing, "
+        "all that it holds was read"
+    )
+
+
 def describe_rest(path: Path, size: int) -> str:
     return f"{path.name} ends with {size} bytes that are no sound: they were left out"
 

@@ -52,7 +52,7 @@ def test_ffprobe_that_never_ends_is_stopped(tmp_path: Path, monkeypatch: pytest.
     program = tmp_path / "ffprobe"
     program.write_text("#!/bin/sh\nexec sleep 60\n")
     program.chmod(0o755)
-    monkeypatch.setattr("plugin_core.audio.ffmpeg._PROBE_SECONDS", 0.05)
+    monkeypatch.setattr("plugin_core.audio.ffmpeg.PROBE_SECONDS", 0.05)
 
     with pytest.raises(SourceError, match=r"a\.m4a is not audio.*has no end"):
         run_ffprobe(str(program), tmp_path / "a.m4a")

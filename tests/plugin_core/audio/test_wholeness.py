@@ -360,6 +360,94 @@ def test_sound_that_ends_where_a_whole_container_is_damaged_is_refused(library: 
 
 
 @needs_ffmpeg
+def test_packet_that_a_broadcast_lacks_is_said_by_the_times_of_the_others(library: Library, tmp_path: Path) -> None:
+    whole = library.file("s.ts").read_bytes()
+    # Where frames begin, of the only stream.
+    places = [at for at in range(0, len(whole), 188) if whole[at + 1 : at + 3] == b"\x41\0"]
+    first, last = places[len(places) // 2], places[len(places) // 2 + 1]
+
+    read, note = read_whole(library.copy("s.ts", tmp_path, whole[:first] + whole[last:]))
+
+    lost = len(library.read("s.ts")) - len(read)
+    assert lost in range(1024, 8 * 1024 + 1)
+    assert note.startswith(f"s.ts lasts {lost / RATE:.2f} s longer by its time stamps than it sounds: packets may be")
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["s.ts", "s.mpg"])
+def test_sound_whose_rate_changes_in_its_middle_is_refused(library: Library, tmp_path: Path, name: str) -> None:
+    """ffmpeg would give what follows at the rate, and in the channels, of what is first."""
+    options = ("-ar", "32000", "-ac", "1", "-t", "1")
+    other = encode(library.file("s.wav"), tmp_path / f"other{Path(name).suffix}", *ENCODED[name], *options)
+    path = library.copy(name, tmp_path, library.file(name).read_bytes() + other.read_bytes())
+
+    assert "changes its sample rate or channels at 0:" in refuse(path)
+
+
+@needs_ffmpeg
+def test_flv_ends_where_its_last_tag_does(library: Library, tmp_path: Path) -> None:
+    path = encode(library.file("s.wav"), tmp_path / "s.flv", "-c:a", "adpcm_swf", "-t", "1")
+    whole, samples = path.read_bytes(), read_whole(path)[0]
+
+    for behind, words in (
+        (bytes(5000), ""),
+        (b"TAG" + bytes(125), ""),
+        (b"text" * 600, "ends with 2400 bytes that are"),
+    ):
+        path.write_bytes(whole + behind)
+        read, note = read_whole(path)
+        assert np.array_equal(read, samples)
+        assert words in note and bool(words) == bool(note)
+
+    path.write_bytes(whole[:-37] + whole)
+    assert "is several recordings joined" in refuse(path)
+    path.write_bytes(whole[:20_000] + whole[20_100:])
+    assert "is cut short" in refuse(path)
+
+
+@needs_ffmpeg
+def test_fragments_of_which_one_lacks_bytes_are_refused(library: Library, tmp_path: Path) -> None:
+    """ffmpeg stops there without a word."""
+    options = ("-c:a", "aac", "-t", "1", "-movflags", "frag_every_frame+empty_moov+delay_moov")
+    path = encode(library.file("s.wav"), tmp_path / "s.m4a", *options)
+    whole = path.read_bytes()
+    place = whole.index(b"mdat", len(whole) // 2)
+
+    path.write_bytes(whole[: place + 50] + whole[place + 100 :])
+
+    assert "is damaged (its parts do not follow each other)" in refuse(path)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["s.wma", "s.m4a"])
+def test_joined_files_of_which_the_first_is_cut_are_refused(library: Library, tmp_path: Path, name: str) -> None:
+    whole = library.file(name).read_bytes()
+
+    assert "is several recordings joined" in refuse(library.copy(name, tmp_path, whole[:-37] + whole))
+
+
+@needs_ffmpeg
+def test_m4a_whose_first_box_has_no_name_begins_and_ends_on_its_samples(library: Library, tmp_path: Path) -> None:
+    whole = library.file("s.m4a").read_bytes()
+
+    read, _ = read_whole(library.copy("s.m4a", tmp_path, whole[:4] + b"\0\0\0\0" + whole[8:]))
+
+    assert np.array_equal(read, library.read("s.m4a"))
+
+
+@needs_ffmpeg
+def test_matroska_without_sizes_that_ends_inside_a_block_says_so(library: Library, tmp_path: Path) -> None:
+    path = encode(library.file("s.wav"), tmp_path / "live.mka", "-c:a", "libvorbis", "-t", "1", "-live", "1")
+    assert read_whole(path)[1] == ""
+    whole = path.read_bytes()
+
+    path.write_bytes(whole[:-10])
+    assert "ends in the middle of a frame" in read_whole(path)[1]
+    path.write_bytes(whole + whole)
+    assert "is several recordings joined" in refuse(path)
+
+
+@needs_ffmpeg
 def test_joined_matroska_of_which_the_second_is_cut_is_refused(library: Library, tmp_path: Path) -> None:
     path = join(library, tmp_path, "s.mka", "s.mka")
     path.write_bytes(path.read_bytes()[:-1000])
