@@ -139,10 +139,10 @@ class Session:
             StembridgeError: the operation cannot be done to this source, or where the plan may refuse it, not now.
             PluginError: the provider raised something it may not.
         """
-        from plugin_core.operations.plans import Planner
+        from plugin_core.operations.plans import make_plan
 
         wish = self.projects.fill(operation) if isinstance(operation, Separation) else operation
-        plan = await Planner(self.registry, self._links, self._work_factory.replace_options).plan(source, wish)
+        plan = await make_plan(source, wish, self.registry, self._links, self._work_factory.replace_options)
         if may_refuse and plan.refusal is not None:
             raise plan.refusal
         return plan

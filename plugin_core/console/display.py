@@ -70,6 +70,8 @@ class Display(Protocol):
 
     def preview(self, offer: Offer) -> None:
         """Show what would be made of one source."""
+        for line in describe_offer(offer):
+            self.say(line)
 
     def refuse(self, source: Path, error: StembridgeError) -> None:
         """Show that a source cannot be used; the run goes on."""
@@ -292,10 +294,6 @@ class PlainDisplay(Display):
             self.say(price)
         elif has_price(offers):
             print(clean(price), file=sys.stderr, flush=True)
-
-    def preview(self, offer: Offer) -> None:
-        for line in describe_offer(offer):
-            self.say(line)
 
     def refuse(self, source: Path, error: StembridgeError) -> None:
         self._complain(source, str(error))

@@ -17,7 +17,6 @@ from rich.text import Text
 from plugin_core.console.display import Display, Summary, TimeLeft, Troubles, describe_left
 from plugin_core.console.phrases import (
     clean,
-    describe_offer,
     describe_outages,
     describe_place,
     describe_price,
@@ -98,10 +97,6 @@ class LiveDisplay(Display):
     def quote(self, offers: Sequence[Offer], *, is_asked: bool) -> None:
         if not is_asked and (price := describe_price(offers)):
             self.say(price)
-
-    def preview(self, offer: Offer) -> None:
-        for line in describe_offer(offer):
-            self.say(line)
 
     def refuse(self, source: Path, error: StembridgeError) -> None:
         self._print_line("failed", "red", source, str(error))

@@ -81,7 +81,9 @@ class JobReader:
 
     def list(self, states: Iterable[JobState] | None = None, limit: int | None = None, before: str = "") -> list[Job]:
         """Return jobs, newest first; with ``before``, the id of one, those that are older than it."""
-        query, values = queries.listing(None if states is None else sorted(set(states)), limit, before)
+        return self._jobs(*queries.listing(None if states is None else sorted(set(states)), limit, before))
+
+    def _jobs(self, query: str, values: Sequence[object]) -> builtins.list[Job]:
         with self._database.read() as connection:
             return [from_row(row) for row in connection.execute(query, values)]
 
@@ -115,8 +117,7 @@ class JobReader:
 
     def written_as(self, content: str) -> builtins.list[Job]:
         """Return the done taggings that left a file with this SHA-256, the last one first."""
-        with self._database.read() as connection:
-            return [from_row(row) for row in connection.execute(queries.WRITTEN_AS, (content,))]
+        return self._jobs(queries.WRITTEN_AS, (content,))
 
     def written_at(self, path: Path) -> builtins.list[Job]:
         """Return the done taggings of the file at a path, the last one first."""
@@ -125,9 +126,7 @@ class JobReader:
 
     def written_of(self, recording: str) -> builtins.list[Job]:
         """Return the done taggings of a recording, the last one first, wherever its file lay; goes through all."""
-        ids = json.dumps(self.recordings_of(recording))
-        with self._database.read() as connection:
-            return [from_row(row) for row in connection.execute(queries.WRITTEN_OF, (ids,))]
+        return self._jobs(queries.WRITTEN_OF, (json.dumps(self.recordings_of(recording)),))
 
     def done_like(self, dedupe: str, *, limit: int = 100) -> builtins.list[Job]:
         """Return finished jobs with the key, forced or not, newest first: one song can lie in many places."""

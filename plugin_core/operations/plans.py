@@ -33,48 +33,41 @@ _USUAL_PARTS: Final = 4
 """Parts of a model that does not say how many it gives."""
 
 
-class Planner:
-    """Asks providers what they will do.
+async def make_plan(
+    source: Source,
+    operation: Operation,
+    registry: Registry,
+    links: Links,
+    replace_options: Callable[[], ReplaceOptions],
+) -> Plan:
+    """Let the provider of an operation check it and fill in its defaults.
 
     Args:
+        source: the song.
+        operation: what is wanted.
         registry: the providers.
         links: makes sources readable for providers that take links.
         replace_options: tells how files are replaced.
+
+    Raises:
+        StembridgeError: the operation cannot be done to this source.
+        PluginError: the provider raised something it may not.
     """
-
-    def __init__(self, registry: Registry, links: Links, replace_options: Callable[[], ReplaceOptions]) -> None:
-        self._registry = registry
-        self._links = links
-        self._replace_options = replace_options
-
-    async def plan(self, source: Source, operation: Operation) -> Plan:
-        """Check an operation and fill in its defaults.
-
-        Raises:
-            StembridgeError: the operation cannot be done to this source.
-            PluginError: the provider raised something it may not.
-        """
-        if isinstance(operation, Tagging):
-            return check_plan(await self._plan_tagging(source, operation), source)
-        return check_plan(await self._plan_separation(source, operation), source)
-
-    async def _plan_separation(self, source: Source, wish: Separation) -> Plan:
+    if isinstance(operation, Separation):
         check_separable(source.path, source)
-        separator = self._registry.separator(wish.provider)
-        with blame(wish.provider):
-            plan = await separator.plan(source, wish)
-        return _add_refusal(plan, partial(self._links.check, separator))
+        separator = registry.separator(operation.provider)
+        with blame(operation.provider):
+            plan = await separator.plan(source, operation)
+        return check_plan(_add_refusal(plan, partial(links.check, separator)), source)
+    from plugin_core.tags.tagger import check_taggable
 
-    async def _plan_tagging(self, source: Source, wish: Tagging) -> Plan:
-        from plugin_core.tags.tagger import check_taggable
-
-        check_rules(wish)
-        tagger = self._registry.tagger(wish.provider)
-        if wish.write:
-            await asyncio.to_thread(check_taggable, source.path, self._replace_options())
-        with blame(tagger.name):
-            plan = await tagger.plan(source, msgspec.structs.replace(wish, provider=tagger.name))
-        return _add_refusal(plan, partial(self._links.stager_for, tagger))
+    check_rules(operation)
+    tagger = registry.tagger(operation.provider)
+    if operation.write:
+        await asyncio.to_thread(check_taggable, source.path, replace_options())
+    with blame(tagger.name):
+        plan = await tagger.plan(source, msgspec.structs.replace(operation, provider=tagger.name))
+    return check_plan(_add_refusal(plan, partial(links.stager_for, tagger)), source)
 
 
 def _add_refusal(plan: Plan, check: Callable[[], object]) -> Plan:

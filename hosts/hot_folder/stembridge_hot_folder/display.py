@@ -18,6 +18,7 @@ from plugin_core.console.display import Display, PlainDisplay, Summary
 from plugin_core.console.json_lines import Record, write_record
 from plugin_core.console.phrases import clean, encodable, list_notes, show
 from plugin_core.model import Job, JobState
+from stembridge_hot_folder.files import path_of
 
 
 class Counts(msgspec.Struct):
@@ -126,7 +127,7 @@ class Reporter:
             is_trouble: whether people are told even if quiet.
             is_told: whether people were told already, in one line for all songs that it is true of.
         """
-        source = Path(os.fsdecode(path))
+        source = path_of(path)
         text = shorten(text, source)
         # The log's handler writes trouble to standard error; a live display has a line of its own for it.
         level = logging.WARNING if is_trouble and not self._is_live else logging.INFO
@@ -142,7 +143,7 @@ class Reporter:
 
     def warn(self, path: bytes, text: str) -> None:
         """Tell of trouble: with a song, or with a whole folder."""
-        source = Path(os.fsdecode(path))
+        source = path_of(path)
         with self._shown():
             # The log's handler writes it to standard error, whatever the display.
             log.warning("%s: %s", clean(show(source)), clean(text))

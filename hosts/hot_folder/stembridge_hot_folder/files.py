@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from plugin_core.errors import TransientError
-from plugin_core.model import Job, Source
+from plugin_core.model import Job, Source, show_path
 
 # Windows has neither; there a link needs the rights of an administrator.
 _NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
@@ -25,6 +25,16 @@ _DATALESS: Final = 0x40000000
 """macOS' SF_DATALESS, of ``st_flags``."""
 _RECALLED: Final = 0x1000 | 0x40000 | 0x400000
 """Windows' FILE_ATTRIBUTE_OFFLINE, RECALL_ON_OPEN and RECALL_ON_DATA_ACCESS, of ``st_file_attributes``."""
+
+
+def path_of(name: bytes) -> Path:
+    """Return a path that the core takes; names keep the bytes that they are."""
+    return Path(os.fsdecode(name))
+
+
+def shown(name: bytes) -> str:
+    """Write a path for people."""
+    return show_path(path_of(name))
 
 
 def open_regular(path: bytes | Path, flags: int = os.O_RDONLY, *, follows_links: bool = False) -> int:
@@ -243,7 +253,7 @@ class Version:
         """Tell by the bytes, and only where these are others by the sound, which takes longer to find out."""
         if any(job.source.content == content for job in jobs):
             return True
-        return any(self._is_song_of(job, Path(os.fsdecode(self.path))) for job in jobs)
+        return any(self._is_song_of(job, path_of(self.path)) for job in jobs)
 
     def _hash(self) -> str:
         try:

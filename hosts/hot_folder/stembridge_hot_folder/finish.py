@@ -22,7 +22,7 @@ from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import copy_tree, rename_exclusive, sync_folder
 from plugin_core.model import Job, show_path
-from stembridge_hot_folder.files import Fate, Version, VersionChanged
+from stembridge_hot_folder.files import Fate, Version, VersionChanged, path_of
 from stembridge_hot_folder.folders import HotFolder
 from stembridge_hot_folder.ledger import SongState
 from stembridge_hot_folder.record import SongRecord, remove_error
@@ -80,10 +80,10 @@ class Finish:
     async def move_away(self, place: bytes) -> None:
         """Move a song that nothing is made of, and its note, to a folder in or beside the hot folder."""
         song, note = self._record.song, self._record.note
-        root, folder = Path(os.fsdecode(song.folder.path)), Path(os.fsdecode(place))
-        notes = [Path(os.fsdecode(note))] if note else []
+        root, folder = path_of(song.folder.path), path_of(place)
+        notes = [path_of(note)] if note else []
         try:
-            moves = plan_moves(Path(os.fsdecode(song.path)), notes, root, folder)
+            moves = plan_moves(path_of(song.path), notes, root, folder)
             require_disk(song.folder, place)
             await asyncio.to_thread(self._move_song, moves)
         except VersionChanged:
@@ -102,7 +102,7 @@ class Finish:
             told = f"{told}; {_REPLACED}"
         elif place:
             them = "moved, with its stems," if any(job.stems for job in jobs) else "moved"
-            told = f"{told}; {them} to {show(Path(os.fsdecode(place)))}"
+            told = f"{told}; {them} to {show(path_of(place))}"
         self._record.end_done(told, place=b"" if fate is Fate.REPLACED else place)
 
     def _keep_version(self) -> None:
@@ -117,9 +117,9 @@ class Finish:
 
     def _move(self, outputs: list[Path], fate: Fate) -> None:
         song = self._record.song
-        root, done = Path(os.fsdecode(song.folder.path)), Path(os.fsdecode(song.folder.done))
-        chosen = Path(os.fsdecode(self._record.row.place)) if self._record.row.place else None
-        moves = plan_moves(Path(os.fsdecode(song.path)), outputs, root, done, chosen)
+        root, done = path_of(song.folder.path), path_of(song.folder.done)
+        chosen = path_of(self._record.row.place) if self._record.row.place else None
+        moves = plan_moves(path_of(song.path), outputs, root, done, chosen)
         self._record.put(SongState.MOVING, place=os.fsencode(moves[-1].new))
         require_disk(song.folder, song.folder.done)
         try:
@@ -173,13 +173,13 @@ def require_disk(folder: HotFolder, place: bytes) -> None:
     Raises:
         PlacementError: it would be.
     """
-    path = Path(os.fsdecode(place))
+    path = path_of(place)
     if not os.path.lexists(path) and (device := device_of(path)) != folder.disks.get(place, device):
         raise PlacementError(f"{show_path(path)} is not there, nor is its disk")
 
 
 def _explain(place: bytes, error: Exception) -> str:
-    return explain_write_error(Path(os.fsdecode(place)), error).message if isinstance(error, OSError) else str(error)
+    return explain_write_error(path_of(place), error).message if isinstance(error, OSError) else str(error)
 
 
 _LAST_NUMBER: Final = 9999

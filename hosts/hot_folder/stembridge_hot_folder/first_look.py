@@ -13,7 +13,7 @@ from plugin_core import STEMS_SUFFIX, Offer, is_own_work, read_provenance
 from plugin_core.errors import SourceError, TransientError
 from plugin_core.model import Job, JobState, Operation, Separation, Source, Tagging, show_path
 from plugin_core.session import Session
-from stembridge_hot_folder.files import DEATHS, Version, read_apart
+from stembridge_hot_folder.files import DEATHS, Version, path_of, read_apart, shown
 from stembridge_hot_folder.ledger import Look, Row, SongLedger, SongState
 from stembridge_hot_folder.queue import Gate, Obstacle
 from stembridge_hot_folder.recipes import Recipe
@@ -38,7 +38,7 @@ class FirstLook:
         self._version = version
         self._recipe = recipe
         self._tools = tools
-        self._path = Path(os.fsdecode(version.path))
+        self._path = path_of(version.path)
 
     async def take(self, known: Row | None) -> Source | None:
         """Return the song as a source; None where it came to an end, or has its jobs already, which is recorded.
@@ -132,7 +132,7 @@ class FirstLook:
             if not twin and row.root == self._record.row.root:
                 self._take_over(row)
                 return True
-            why = f"the same song as {_show(twin or row.path)}, which is done; {_FORCE}"
+            why = f"the same song as {shown(twin or row.path)}, which is done; {_FORCE}"
             if known is not None and twin and known.place == twin:
                 # What is known of the one before, which had this name, stays known.
                 self._record.row = msgspec.structs.replace(known, identity=self._version.identity)
@@ -141,9 +141,9 @@ class FirstLook:
                 self._record.end_duplicate(why)
             return True
         beside = os.path.splitext(path)[0] + os.fsencode(STEMS_SUFFIX)
-        has_stems = await asyncio.to_thread(_stand_in, Path(os.fsdecode(beside)), hashes)
+        has_stems = await asyncio.to_thread(_stand_in, path_of(beside), hashes)
         if has_stems:
-            self._record.end_skipped(f"its stems stand in {_show(beside)}; {_FORCE}")
+            self._record.end_skipped(f"its stems stand in {shown(beside)}; {_FORCE}")
         return has_stems
 
     def _take_over(self, row: Row) -> None:
@@ -158,7 +158,7 @@ class FirstLook:
             self._tools.ledger.forget(row.path)
             return
         where = f"; its stems stand in {', '.join(folders)}" if folders else ""
-        why = f"done before it was renamed, as {_show(row.path)}{where}; {_FORCE}"
+        why = f"done before it was renamed, as {shown(row.path)}{where}; {_FORCE}"
         self._record.end_skipped(why, SongState.DONE)
         self._tools.ledger.forget(row.path)
 
@@ -233,10 +233,6 @@ def _stand_in(folder: Path, hashes: Collection[str]) -> bool:
     return bool(told) and any(all(content in text for text in told) for content in hashes)
 
 
-def _show(path: bytes) -> str:
-    return show_path(Path(os.fsdecode(path)))
-
-
 def why_not_readable(path: bytes) -> str:
     """Return why a file cannot be read by this user; empty when it can."""
     return "" if os.access(path, os.R_OK) else "it may not be read; check its permissions"
@@ -254,7 +250,7 @@ def find_no_access(path: bytes, operations: Sequence[Operation], root: bytes, re
     Raises:
         TransientError: the disk or share does not answer.
     """
-    parent = Path(os.fsdecode(path)).parent
+    parent = path_of(path).parent
     for operation in operations:
         if isinstance(operation, Tagging) and not operation.write:
             continue

@@ -14,6 +14,7 @@ from plugin_core.errors import UsageError
 from plugin_core.files.disk import device_of, filesystem_kind, is_network
 from plugin_core.files.names import fold
 from plugin_core.model import show_path
+from stembridge_hot_folder.files import path_of, shown
 from stembridge_hot_folder.scan import Names, ScanRules
 from stembridge_hot_folder.settler import Patience
 
@@ -90,7 +91,7 @@ class HotFolder(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shown(self) -> str:
         """The path for people."""
-        return show_path(Path(os.fsdecode(self.path)))
+        return shown(self.path)
 
     def __str__(self) -> str:
         """Return the path and what is particular about it, for people."""
@@ -201,7 +202,7 @@ def _resolve(setting: str, place: str, root: Path) -> bytes:
 
 
 def _read_device(setting: str, place: bytes) -> int:
-    path = Path(os.fsdecode(place))
+    path = path_of(place)
     try:
         return device_of(path)
     except OSError as error:
@@ -232,7 +233,7 @@ def _refuse_shared_places(folders: Sequence[HotFolder]) -> None:
                     )
                 if any(_is_same(place, theirs) for theirs in other.places.values()):
                     raise UsageError(
-                        f"{one.shown} and {other.shown} share {show_path(Path(os.fsdecode(place)))}",
+                        f"{one.shown} and {other.shown} share {shown(place)}",
                         remedy=f'give each its own: [watch] {name} = "{name}" is one in each folder',
                     )
 

@@ -6,15 +6,13 @@ import asyncio
 import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from plugin_core import STEMS_SUFFIX
 from plugin_core.files.disk import mounts_below
-from plugin_core.model import show_path
-from stembridge_hot_folder.files import FileIdentity
+from stembridge_hot_folder.files import FileIdentity, shown
 from stembridge_hot_folder.folders import HotFolder, is_slow
 from stembridge_hot_folder.ledger import InLine
 from stembridge_hot_folder.queue import WaitingSong
@@ -350,7 +348,7 @@ class FolderIntake:
             every = self._deaf_every()
             self.folder = _with_rescan(self.folder, every)
             self._next_scan = min(self._next_scan, self._clock() + every)
-            where = show_path(Path(os.fsdecode(point)))
+            where = shown(point)
             self._tools.reporter.say(f"{where}: a {slow[point]} mount, looked through every {every:g} s")
         self._slow = set(slow)
 

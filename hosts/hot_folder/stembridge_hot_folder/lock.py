@@ -8,13 +8,11 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Final
 
 from plugin_core.errors import UsageError
 from plugin_core.files.disk import FULL, take_lock
-from plugin_core.model import show_path
-from stembridge_hot_folder.files import open_regular
+from stembridge_hot_folder.files import open_regular, shown
 
 LOCK_NAME: Final = b".stembridge.lock"
 SHARED_NAME: Final = b".stembridge.lock.d"
@@ -97,7 +95,7 @@ class FolderLock:
         except OSError as error:
             if error.errno in _NOT_OURS:
                 raise UsageError(
-                    f"{_show(self._path)} is none of stembridge's lock files", remedy="remove it"
+                    f"{shown(self._path)} is none of stembridge's lock files", remedy="remove it"
                 ) from error
             if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS} | FULL:
                 raise
@@ -242,11 +240,7 @@ def _me() -> str:
 
 
 def _folder_of(path: bytes) -> str:
-    return _show(os.path.dirname(path))
-
-
-def _show(path: bytes) -> str:
-    return show_path(Path(os.fsdecode(path)))
+    return shown(os.path.dirname(path))
 
 
 def refuse_neighbours(folder: bytes) -> None:
@@ -259,14 +253,14 @@ def refuse_neighbours(folder: bytes) -> None:
     """
     for other in _parents(folder):
         if is_watched(other):
-            _refuse(other, f"{_show(folder)} lies in {_show(other)}")
+            _refuse(other, f"{shown(folder)} lies in {shown(other)}")
     for other in _locked_below(folder):
         if is_watched(other):
-            _refuse(other, f"{_show(other)} lies in {_show(folder)}")
+            _refuse(other, f"{shown(other)} lies in {shown(folder)}")
 
 
 def _refuse(other: bytes, what: str) -> None:
-    raise UsageError(f"{what}, and another stembridge watches {_show(other)}", remedy="watch only one of the two")
+    raise UsageError(f"{what}, and another stembridge watches {shown(other)}", remedy="watch only one of the two")
 
 
 def _parents(folder: bytes) -> Iterator[bytes]:

@@ -26,7 +26,7 @@ from plugin_core.files.names import fold
 from plugin_core.model import Operation, Separation, show_path, to_json
 from plugin_core.presets import Preset, load_presets
 from plugin_core.settings import Settings
-from stembridge_hot_folder.files import open_regular
+from stembridge_hot_folder.files import open_regular, shown
 from stembridge_hot_folder.folders import HotFolder, WatchSettings, refuse_results_inside
 
 CONFIG_NAME: Final = "stembridge.toml"
@@ -117,7 +117,7 @@ class Recipes:
             what = f"get the usual: {self.usual.preset or 'separate'}"
             if self._watch.unknown == "hold":
                 what = f"are held until a preset of this name, or {CONFIG_NAME}, says what to do"
-            where = show_path(Path(os.fsdecode(self._root)))
+            where = shown(self._root)
             self._tell(f"{where}: folder {name!r} names no preset; its songs {what}")
         return found or self.usual
 

@@ -9,15 +9,14 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import rename_exclusive
-from plugin_core.model import STEERING, disarm, show_path
-from stembridge_hot_folder.files import open_regular
+from plugin_core.model import STEERING, disarm
+from stembridge_hot_folder.files import open_regular, path_of, shown
 from stembridge_hot_folder.ledger import Row, SongState
 from stembridge_hot_folder.queue import Gate, Obstacle, WaitingSong
 from stembridge_hot_folder.recipes import Recipe
@@ -190,7 +189,7 @@ def write_error(song: bytes, reason: str, remedy: str, *, back_into: bytes = b""
         remedy: what to do.
         back_into: the hot folder of a song that is moved out of it next, with its note.
     """
-    where = show_path(Path(os.fsdecode(back_into))) if back_into else ""
+    where = shown(back_into) if back_into else ""
     text = _compose(song, disarm(reason), disarm(remedy), where)
     for path in _candidates(song):
         if os.path.lexists(path) and not is_ours(path, song):
@@ -253,7 +252,7 @@ def _place(text: str, path: bytes) -> None:
         if is_renewed:
             os.replace(temporary, path)
         else:
-            rename_exclusive(Path(os.fsdecode(temporary)), Path(os.fsdecode(path)))
+            rename_exclusive(path_of(temporary), path_of(path))
     except OSError:
         with contextlib.suppress(OSError):
             os.unlink(temporary)

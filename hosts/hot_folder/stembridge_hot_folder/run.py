@@ -19,6 +19,7 @@ from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.run import Asker, Run, Want
 from plugin_core.session import Session
 from stembridge_hot_folder.display import Counts, PlainWatch, Reporter, write_event
+from stembridge_hot_folder.files import path_of
 from stembridge_hot_folder.folders import HotFolder, WatchSettings, open_folders, refuse_home_inside
 from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger
 from stembridge_hot_folder.recipes import Recipes, read_recipes
@@ -104,7 +105,7 @@ class Preview(Asker[Want]):
             else:
                 self.counts.queued += 1
                 for operation in recipes.choose(sight.path).operations:
-                    yield Want(path=Path(os.fsdecode(sight.path)), operation=operation)
+                    yield Want(path=path_of(sight.path), operation=operation)
 
     def look(self, done: int, count: int) -> None:
         self._reporter.display.look(done, count)

@@ -21,7 +21,7 @@ from plugin_core.errors import ExitCode, UsageError
 from plugin_core.model import Job, count_credits, show_path
 from plugin_core.session import Session
 from stembridge_hot_folder.display import shorten, write_event
-from stembridge_hot_folder.files import read_identity
+from stembridge_hot_folder.files import path_of, read_identity, shown
 from stembridge_hot_folder.ledger import LEDGER_NAME, OPEN, Day, InLine, Row, SongLedger, SongState
 from stembridge_hot_folder.lock import is_watched
 from stembridge_hot_folder.scan import is_below
@@ -119,7 +119,7 @@ class FolderView:
     def show(self) -> None:
         """Show it to people."""
         words = ", ".join(f"{number} {state}" for state, number in self.counts.items() if number) or "no song yet"
-        where = show_path(Path(os.fsdecode(self._root)))
+        where = shown(self._root)
         state = "watched" if self.is_watched else "not watched now"
         if self._paused:
             state += f", paused since {datetime.fromtimestamp(self._paused).astimezone():%Y-%m-%d %H:%M}"
@@ -127,8 +127,8 @@ class FolderView:
         told = self.songs[:_MOST]
         ended = list(self._ledger.list(_ENDS, root=self._root, limit=_MOST - len(told)))
         for one in [*told, *map(_of_row, sorted(ended, key=lambda row: _ORDER.index(row.state.value)))]:
-            reason = shorten(_describe(one), _path(one.path))
-            click.echo(clean(f"  {one.state:<12}{show(_path(one.path))}{f': {reason}' if reason else ''}"))
+            reason = shorten(_describe(one), path_of(one.path))
+            click.echo(clean(f"  {one.state:<12}{show(path_of(one.path))}{f': {reason}' if reason else ''}"))
         if more := len(self.songs) + sum(self.counts[state.value] for state in _ENDS) - len(told) - len(ended):
             click.echo(f"  and {more} more; all of them: stembridge watch status --json")
         for day, costs in self._list_days(_DAYS):
@@ -138,7 +138,7 @@ class FolderView:
 
     def write(self) -> None:
         """Write it for programs."""
-        root = _path(self._root)
+        root = path_of(self._root)
         is_paused = bool(self._paused)
         told = {"event": "folder", "path": root, "watched": self.is_watched, "paused": is_paused, "songs": self.counts}
         write_record(told)
@@ -211,11 +211,11 @@ def _describe_cost(cost: Cost) -> str:
 
 def _event_of(one: Standing) -> dict[str, Any]:
     row = one.row
-    place = _path(row.place) if row is not None and row.place else None
+    place = path_of(row.place) if row is not None and row.place else None
     return {
         "event": "song",
         "state": one.state,
-        "source": _path(one.path),
+        "source": path_of(one.path),
         "reason": encodable(one.reason),
         "behind": one.behind,
         "place": place,
@@ -239,8 +239,8 @@ def pause_folders(context: Context, folders: Sequence[Path], *, is_paused: bool,
         roots = [os.fsencode(folder.expanduser().resolve()) for folder in folders] or known
         for root in roots:
             # One whose disk is away may be paused, if it was watched before.
-            if root not in known and not _path(root).is_dir():
-                raise UsageError(f"no such folder: {show_path(_path(root))}")
+            if root not in known and not path_of(root).is_dir():
+                raise UsageError(f"no such folder: {shown(root)}")
         for root in roots:
             ledger.pause(root, is_paused=is_paused)
     if not roots:
@@ -248,10 +248,10 @@ def pause_folders(context: Context, folders: Sequence[Path], *, is_paused: bool,
     for root in roots:
         watched = is_watched(root)
         if as_json:
-            write_record({"event": "pause", "path": _path(root), "watched": watched, "paused": is_paused})
+            write_record({"event": "pause", "path": path_of(root), "watched": watched, "paused": is_paused})
         elif not context.quiet:
             then = "" if watched else ", from when it is watched again"
-            click.echo(f"{show_path(_path(root))}: {'paused' if is_paused else 'going on'}{then}")
+            click.echo(f"{shown(root)}: {'paused' if is_paused else 'going on'}{then}")
     if as_json:
         write_record(describe_count(len(roots)))
     return int(ExitCode.DONE)
@@ -278,7 +278,7 @@ def retry_songs(context: Context, files: Sequence[Path], *, failed: bool, as_jso
             may_buy = force or _is_wish_for_another(row)
             ledger.put(msgspec.structs.replace(row, state=SongState.RETRY, reason="", place=b"", force=may_buy))
             if as_json:
-                write_event({"event": "song", "state": "retry", "source": _path(row.path), "reason": ""})
+                write_event({"event": "song", "state": "retry", "source": path_of(row.path), "reason": ""})
     if as_json:
         write_record(describe_count(len(rows)))
     elif not rows and not context.quiet:
@@ -322,7 +322,3 @@ def _say_nothing(*, as_json: bool) -> int:
     else:
         click.echo("no folder was watched yet; start with: stembridge watch DIR")
     return int(ExitCode.DONE)
-
-
-def _path(path: bytes) -> Path:
-    return Path(os.fsdecode(path))

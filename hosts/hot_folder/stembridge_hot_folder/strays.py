@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from plugin_core.console.phrases import show
 from plugin_core.model import Job, JobState
-from stembridge_hot_folder.files import read_identity
+from stembridge_hot_folder.files import path_of, read_identity
 from stembridge_hot_folder.folders import HotFolder
 from stembridge_hot_folder.ledger import Row
 from stembridge_hot_folder.record import remove_error
@@ -150,7 +149,7 @@ class Strays:
             return
         row = None if is_taken else self._own_row(stray)
         identity = read_identity(place, is_share=stray.folder.rules().is_share)
-        self._end(stray, f"it lies at {show(Path(os.fsdecode(place)))} now")
+        self._end(stray, f"it lies at {show(path_of(place))} now")
         if row is not None and identity is not None and self._is_free(stray.folder, place):
             self._tools.ledger.put(msgspec.structs.replace(row, path=place, identity=identity))
             self._look_again(stray.folder, place)

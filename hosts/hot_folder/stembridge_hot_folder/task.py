@@ -24,7 +24,7 @@ from plugin_core.errors import (
 )
 from plugin_core.model import Job, JobState, Source
 from plugin_core.run import Asker, Run, Want, is_refused
-from stembridge_hot_folder.files import Fate, FileIdentity, Version, VersionChanged
+from stembridge_hot_folder.files import Fate, FileIdentity, Version, VersionChanged, path_of
 from stembridge_hot_folder.finish import Finish
 from stembridge_hot_folder.first_look import FirstLook, find_no_room
 from stembridge_hot_folder.ledger import Row, SongState
@@ -279,7 +279,7 @@ class SongTask:
         self._is_doubted = False
         fate = await asyncio.to_thread(self._version.find, jobs)
         if has_moved and fate is Fate.SAME:
-            path, ids = Path(os.fsdecode(self.path)), [job.id for job in jobs]
+            path, ids = path_of(self.path), [job.id for job in jobs]
             return Fate.SAME if await asyncio.to_thread(come_back, self._tools.session, ids, path) else Fate.GONE
         return fate
 
