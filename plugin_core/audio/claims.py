@@ -6,6 +6,7 @@ the header of the stream, that sound begins later than pictures.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import struct
@@ -15,7 +16,7 @@ from typing import Final, NamedTuple
 
 from plugin_core.audio.envelope import measure_tag
 from plugin_core.audio.info import ByteSpan
-from plugin_core.audio.source_file import Window, cut_short, damaged, joined
+from plugin_core.audio.source_file import LEAP, Window, cut_short, damaged, joined
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 
@@ -41,6 +42,26 @@ _MUSEPACK_DELAY: Final = 481
 _MUSEPACK_FRAME: Final = 1152
 """Samples in each channel of a frame, of which a packet holds 1, 4, 16 or more."""
 _CHECKSUM_AND_VERSION: Final = 5
+_MONKEY: Final = b"MAC "
+_MONKEY_SUMMED: Final = 3980
+"""The version from which on it says where it ends, and has a checksum of the whole."""
+_TAK: Final = b"tBaK"
+_TAK_LAST: Final = 7
+_COUNTED: Final = (_MONKEY, _TAK)
+"""Behind which more is no sound of theirs."""
+_SHORTEN: Final = b"ajkg"
+_SHORTEN_HEAD: Final = 512
+"""More bytes than a WAV's header takes in it."""
+_SHORTEN_VERBATIM: Final = 9
+_PAF: Final = (b" paf", b"fap ")
+_UNREAD: Final = {
+    b"ADIF": ("AAC behind an ADIF header", "faad"),
+    b"OFR ": ("OptimFROG", "ofr"),
+    b"LA0": ("Lossless Audio (La)", "la"),
+    b"RKA7": ("RKAU", "rkau"),
+    b"LPAC": ("LPAC", "lpac"),
+}
+"""Kinds that nothing here reads, and the program that does."""
 _REAL_SURPLUS: Final = 10
 """Bytes that ffmpeg counts and does not write."""
 
@@ -68,12 +89,10 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim 
     Raises:
         SourceError: it is cut short, or does not end where it says.
     """
-    head = window.take(0, 16)
-    if head.startswith(b"ADIF"):
-        raise SourceError(
-            f"{show_path(path)} is AAC behind an ADIF header, which ffmpeg does not read",
-            remedy="convert it to WAV first, with faad for example",
-        )
+    head = window.take(0, 20)
+    _refuse_unread(path, head)
+    if head.startswith(_SHORTEN):
+        return LengthClaim(samples=_count_shorten(window))
     mark = next((one for one in _KINDS if head.startswith(one)), None)
     if mark is None:
         return None
@@ -84,6 +103,8 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim 
         if at + claimed > size:
             raise cut_short(path, 1 - size / (at + claimed))
         parts.append(ByteSpan(at, at + claimed))
+        if mark == _MONKEY and not _fits_checksum(window, at):
+            raise damaged(path, None, "its checksum does not fit")
         at += claimed
         if mark not in _SLICED or window.take(at, len(mark)) != mark:
             break
@@ -91,7 +112,7 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim 
         return LengthClaim(samples=_count_adx(window) if parts and measure is _measure_adx else 0)
     if not parts or measure is _measure_alike:
         return LengthClaim((*parts[:-1], ByteSpan(parts[-1].start if parts else 0, end)))
-    goes_on = end - at > _SLACK_BYTES and not window.is_silent(at, end)
+    goes_on = mark not in _COUNTED and end - at > _SLACK_BYTES and not window.is_silent(at, end)
     # What follows is sound that was not counted.
     return LengthClaim((*parts[:-1], ByteSpan(parts[-1].start, end if goes_on else at)), goes_on=goes_on)
 
@@ -132,6 +153,86 @@ def _read_number(window: Window, at: int) -> tuple[int, int]:
         if not byte & 0x80:
             return number, at + place + 1
     return number, at + 9
+
+
+def _refuse_unread(path: Path, head: bytes) -> None:
+    """Refuse by their names kinds that neither libsndfile nor ffmpeg reads."""
+    found = next((words for mark, words in _UNREAD.items() if head.startswith(mark)), None)
+    if found is None and head.startswith(_PAF) and sum(head[16:20]) == 1:
+        found = "a PAF of 24 bits", "sndfile-convert"
+    if found is not None:
+        what, program = found
+        raise SourceError(
+            f"{show_path(path)} is {what}, which ffmpeg does not read",
+            remedy=f"convert it to WAV first, with {program} for example",
+        )
+
+
+def _read_monkey(window: Window, at: int) -> list[int]:
+    """Return the sizes of what a Monkey's Audio holds, but for its frames' higher half; none before version 3.98."""
+    version, *sizes = struct.unpack("<4xH2x7I", window.take(at, 36).ljust(36, b"\0"))
+    descriptor, header, seek, wave, frames, higher, tail = sizes
+    return [descriptor, header + seek, wave + (higher << 32) + frames + tail] if version >= _MONKEY_SUMMED else []
+
+
+def _measure_monkey(window: Window, at: int) -> int:
+    return sum(_read_monkey(window, at)) or _measure_alike(window, at)
+
+
+def _fits_checksum(window: Window, at: int) -> bool:
+    """Tell whether a Monkey's Audio is what its MD5 says: ffmpeg does not look at it, nor at those of frames."""
+    told = window.take(at + 36, 16)
+    if not (sizes := _read_monkey(window, at)) or not any(told):
+        return True
+    descriptor, header, sound = sizes
+    found, begin = hashlib.md5(usedforsecurity=False), at + descriptor + header
+    about = window.take(at + descriptor, header)
+    for place in range(begin, begin + sound, LEAP):
+        found.update(window.take(place, min(LEAP, begin + sound - place)))
+    found.update(about)
+    return found.digest() == told
+
+
+def _measure_tak(window: Window, start: int) -> int:
+    """Measure a TAK by the place and size that it tells of its last frame; 0 where it does not."""
+    at, last = start + len(_TAK), 0
+    while len(head := window.take(at, 15)) >= 4 and (kind := head[0] & 0x7F):
+        if kind == _TAK_LAST:
+            last = int.from_bytes(head[4:9], "little") + int.from_bytes(head[9:12], "little")
+        at += 4 + int.from_bytes(head[1:4], "little")
+    return at + 4 + last - start if last else 0
+
+
+class _Bits:
+    """Numbers as Shorten codes them: zeros, a one, and as many bits as are said."""
+
+    def __init__(self, data: bytes) -> None:
+        self._left = "".join(f"{byte:08b}" for byte in data)
+
+    def take(self, bits: int) -> int:
+        zeros = self._left.index("1")
+        end = zeros + 1 + bits
+        number, self._left = int("0" + self._left[zeros + 1 : end], 2), self._left[end:]
+        return zeros << bits | number
+
+    def take_wide(self) -> int:
+        """Return a number before which stands how many bits it has."""
+        return self.take(self.take(2))
+
+
+def _count_shorten(window: Window) -> int:
+    """Return the samples in each channel by the header of the WAV that was packed; 0 where that is not told."""
+    bits = _Bits(window.take(len(_SHORTEN) + 1, _SHORTEN_HEAD))
+    try:
+        for _ in range(6):  # Kind, channels, block, predictor, means, bytes to skip
+            bits.take_wide()
+        if bits.take(2) != _SHORTEN_VERBATIM:
+            return 0
+        wave = bytes(bits.take(8) & 0xFF for _ in range(bits.take(5)))
+        width, size = wave[wave.index(b"fmt ") + 20 :][:2], wave[wave.index(b"data") + 4 :][:4]
+        return int.from_bytes(size, "little") // int.from_bytes(width, "little")
+    except (ValueError, ZeroDivisionError):
+        return 0
 
 
 def _measure_nist(window: Window, at: int) -> int:
@@ -222,6 +323,8 @@ _KINDS: Final[dict[bytes, Callable[[Window, int], int]]] = {
     b".RMF": _measure_real,
     b"NIST_1A\n": _measure_nist,
     b"FORM": _measure_maud,
+    _MONKEY: _measure_monkey,
+    _TAK: _measure_tak,
     b" paf": _measure_alike,
     b"fap ": _measure_alike,
     b"PVF1\n": _measure_alike,

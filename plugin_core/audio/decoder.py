@@ -40,7 +40,7 @@ _OF_PICTURES: Final = re.compile(
     rb"\[(png|mjpeg|gif|bmp|webp|tiff|IMGUTILS) @|[Pp]icture|Video: |Last message repeated"
 )
 """Complaints of a cover, which is no damage of the sound: many a JPEG is called a PNG."""
-_SUMMED: Final = frozenset({"flac", "tta"})
+_SUMMED: Final = frozenset({"flac", "mlp", "mp4als", "tak", "truehd", "tta", "wavpack"})
 """Codecs of which each frame has a checksum that ffmpeg looks at only when it is told to."""
 _DOUBTFUL_SECONDS: Final = 0.1
 """More than encoders add in front and at the end."""
@@ -63,6 +63,8 @@ class FfmpegDecoder:
         self, path: Path, info: AudioInfo, process: subprocess.Popen[bytes], complaints: IO[bytes], before: int
     ) -> None:
         assert isinstance(process.stdout, io.BufferedReader)
+        assert isinstance(process.args, list)
+        self._command: list[str] = process.args
         self._path = path
         self._info = info
         self._process = process
@@ -109,8 +111,8 @@ class FfmpegDecoder:
             )
         if returned != 0:
             reason = explain(said, self._path)
-            if not self.position and not reason:
-                raise SourceError(f"{show_path(self._path)} is damaged, or ffmpeg is: it decodes nothing", remedy=AGAIN)
+            if not self.position:
+                raise self._explain_nothing(reason)
             raise damaged(self._path, self.position / self._info.sample_rate, reason)
         if said and self._info.encoding != "lossy":
             # Some damage of lossless codecs (ALAC has no checksums) is only complained of; lossy streams give rise
@@ -130,6 +132,18 @@ class FfmpegDecoder:
         silence = info.timeline.pieces[0].silence if info.timeline else 0
         missing = round(int(ends[-1]) * info.sample_rate / 1e6) - silence - (self.position - self._before)
         return missing if missing > _PRIMED_SECONDS * info.sample_rate else 0
+
+    def _explain_nothing(self, reason: str) -> SourceError:
+        """Say why nothing was decoded: of the first error ffmpeg says nothing where that ends it."""
+        command = [one for one in self._command if one != "-xerror"]
+        again = [*command[:-1], "-t", "1", command[-1]]
+        shown = show_path(self._path)
+        if reason := reason or explain(run_quietly(again, is_asked_why=True), self._path):
+            return SourceError(
+                f"{shown} cannot be decoded: {reason}",
+                remedy="install a newer ffmpeg, or save it in another format first",
+            )
+        return SourceError(f"{shown} is damaged, or ffmpeg is: it decodes nothing", remedy=AGAIN)
 
     def _is_doubtful(self, said: bytes, missing: int) -> bool:
         """Tell whether not the codec but the container is complained of, and holds other than its header says."""

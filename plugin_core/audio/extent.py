@@ -130,7 +130,7 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
         return _check_wavpack(path, Window(path, descriptor, passage, first=start), size)
     if head.startswith(MUSEPACK):
         return Extent(played=read_musepack(path, window, size))
-    claim = check_claim(path, window, end - start, size)
+    claim = check_claim(path, Window(path, descriptor, passage, room=LEAP, first=start), end - start, size)
     return claim and Extent(parts=claim.parts, samples=claim.samples, goes_on=claim.goes_on)
 
 
@@ -311,22 +311,23 @@ def _check_tta(path: Path, window: Window, end: int) -> None:
 
 def _check_wavpack(path: Path, window: Window, size: int) -> Extent:
     """Go through the blocks: each says which samples it holds, and one that is shorter than the first is the last."""
-    at = first = last = end = 0
+    at = first = last = end = body = tags = 0
     while at < size and len(head := window.take(at, _WAVPACK_HEAD)) == _WAVPACK_HEAD:
         if not head.startswith(_WAVPACK):
             tag = measure_tag(head)
             if not tag:
                 break
-            at += tag
+            at, tags = at + tag, tags + 1
             continue
         length, index, samples, flags = (int.from_bytes(head[place : place + 4], "little") for place in (4, 16, 20, 24))
         if samples and flags & _WAVPACK_FIRST:
             if first and index == 0:
                 raise joined(path)
             first, last, end = first or samples, samples, index + samples
-        at += 8 + length
+        body = at = at + 8 + length
         if at > size:
             raise cut_short(path)
-    # What follows the last block may be a tag, or zeros; what precedes others is damage.
-    span = ByteSpan(0, at) if at < size and window.find(_WAVPACK, at, size) == size else None
+    # What follows the last block may be a tag, which ffmpeg knows, several, or zeros; what precedes others is damage.
+    is_stopped = (at < size or tags > 1) and window.find(_WAVPACK, body, size) == size
+    span = ByteSpan(0, body) if is_stopped else None
     return Extent(is_whole=last < first, samples=end, span=span)

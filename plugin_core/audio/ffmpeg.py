@@ -31,7 +31,7 @@ _MEANINGS: Final = (
     ("Cannot allocate memory", "there is no memory left"),
     ("No space left on device", "no space left on the disk"),
     ("Decoder not found", "this ffmpeg lacks the decoder for it"),
-    ("not currently supported in FFmpeg", "this ffmpeg lacks the decoder for it"),
+    ("in FFmpeg", "this ffmpeg lacks the decoder for it"),
     ("Unknown encoder", "this ffmpeg lacks the encoder for it"),
     ("error while loading shared libraries", "ffmpeg lacks a library"),
 )
@@ -145,15 +145,15 @@ def run_ffprobe(program: str, path: Path, part: ByteSpan | None = None) -> bytes
     return done.stdout
 
 
-def run_quietly(command: list[str]) -> bytes:
-    """Return what a command writes; nothing where it does not start or does not end."""
+def run_quietly(command: list[str], *, is_asked_why: bool = False) -> bytes:
+    """Return what a command writes, or complains of; nothing where it does not start or does not end."""
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS, check=False
         )
     except (subprocess.TimeoutExpired, OSError):
         return b""
-    return done.stdout
+    return done.stderr if is_asked_why else done.stdout
 
 
 def explain(stderr: bytes, path: Path) -> str:
@@ -224,7 +224,7 @@ def probe_with_ffprobe(program: str, path: Path, movie: Movie | None = None, par
     if stream.codec_tag_string in _PROTECTED:
         raise SourceError(f"{shown} is protected against copying (DRM) and cannot be decoded")
     if not stream.codec_name or stream.codec_name in ("none", "unknown") or not stream.sample_fmt:
-        raise SourceError(f"{shown} holds audio that ffmpeg cannot decode")
+        raise SourceError(f"{shown} holds audio that ffmpeg cannot decode", remedy="save it in another format first")
     if (container, stream.codec_name) == ("matroska", "tta"):
         raise SourceError(
             f"{shown} holds TTA in Matroska, of which ffmpeg does not read the last second",

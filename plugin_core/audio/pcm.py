@@ -32,13 +32,18 @@ _SLOPPY_BYTES: Final = 64
 """Some programs count their own header among the sound; more than that is missing."""
 _MOST_IN_WAV: Final = 0xFFFF0000
 _MPEG_TAGS: Final = (0x50, 0x55)
-_SAMPLE_TAGS: Final = (1, 3, 6, 7, 0xFFFE)
+_EXTENSIBLE: Final = 0xFFFE
+_SAMPLE_TAGS: Final = (1, 3, 6, 7, _EXTENSIBLE)
 """Of a WAV's codes, those of which each sample has bytes of its own."""
 _BLOCK_CODES: Final = (b"ima4", b"GSM ", b"agsm", b"dwvw", b"DWVW", b"ADP4", b"MAC3", b"MAC6")
 """Of an AIFF's, those of which it has not."""
 _LAW_TAGS: Final = (6, 7)
 """Those of which a sample has one byte, whatever else is said."""
 _GSM: Final = 0x31
+_ADPCM_TAGS: Final = (2, 0x11)
+"""Of which a block may end early: of its part ffmpeg gives what there is, and libsndfile nothing."""
+_SSND_HEAD: Final = 8
+"""Bytes in front of an AIFF's samples."""
 _PCM: Final = 1
 _PADDED_BITS: Final = 24
 _MOST_CHUNKS: Final = 10_000
@@ -63,6 +68,8 @@ _KINDS: Final = {
     b"caff": _Kind("big", 8, b"data", width=8, align=1),
     b"riff": _Kind("little", 40, b"data", name=16, width=8, align=8),
 }
+_ALIKE: Final = {b"BW64": b"RF64"}
+"""Kinds that are another by another name, which libsndfile does not know."""
 _SVX: Final = _Kind("big", 12, b"BODY")
 _SVX_FORMS: Final = (b"8SVX", b"16SV")
 """The Amiga's kinds of a FORM."""
@@ -134,23 +141,24 @@ def examine_pcm(path: Path, descriptor: int, start: int) -> Structure | None:
                 raise joined(path)
             return found and msgspec.structs.replace(found, container="WAV")
         is_patched = behind.is_sound or one.magic == b"caff" or (one.magic == b"RIFF" and has >= _MOST_IN_WAV)
-        is_odd = (
-            has == one.told
-            and has & 1
-            and one.kind.width == 4
-            and (_read_code(window, one) == _GSM or one.kind is _SVX)
-        )
-        stop = one.body + has if one.kind.width == 8 else until
-        # In a W64 libsndfile takes for sound what follows it.
-        is_more = one.magic == b"riff" and stop < until
+        is_odd = has & 1 and has == one.told and _is_odd(window, one)
+        stop = one.body + has if one.kind.width == 8 or one.kind is _SVX else until
+        # In W64 and SVX libsndfile takes for sound what follows it.
+        is_more = (one.magic == b"riff" or one.kind is _SVX) and stop < until
+        is_wrong |= bool(_rename(window, one))
         is_wrong |= behind.is_sound or is_odd or is_more or (is_patched and (missing > 0 or not one.is_told))
         told, there = told + (one.told if one.is_told else has), there + has
         layouts.append(
             _lay_out_odd(one, one.body + has) if is_odd else _lay_out(window, one, stop, is_patched=is_patched)
         )
         if behind.seam is None:
+            if len(layouts) == 1 and not is_wrong and _needs_ffmpeg(window, one, has):
+                return Structure(needs_ffmpeg=True)
             break
         start = behind.seam
+    if not layouts and magic == b"riff":
+        # libsndfile finds sound in a damaged one, and takes floats for integers.
+        return Structure(needs_ffmpeg=True)
     if not layouts or not (is_wrong or missing or len(layouts) > 1):
         return None
     return Structure(
@@ -161,7 +169,7 @@ def examine_pcm(path: Path, descriptor: int, start: int) -> Structure | None:
 
 
 def _read_recording(window: Window, start: int, size: int) -> _Recording | None:
-    magic = window.take(start, 4)
+    magic = _read_magic(window, start)
     if (plain := _PLAIN.get(magic)) is not None:
         head = window.take(start + 4, 8)
         body, told = (int.from_bytes(head[place : place + 4], plain.order) for place in (0, 4))
@@ -181,6 +189,11 @@ def _read_recording(window: Window, start: int, size: int) -> _Recording | None:
     return None
 
 
+def _read_magic(window: Window, start: int) -> bytes:
+    magic = window.take(start, 4)
+    return _ALIKE.get(magic, magic)
+
+
 def _list_chunks(window: Window, kind: _Kind, start: int, end: int) -> Iterator[_Chunk]:
     at = start
     for _ in range(_MOST_CHUNKS):
@@ -197,27 +210,54 @@ def _list_chunks(window: Window, kind: _Kind, start: int, end: int) -> Iterator[
         at = following
 
 
+class _Sizes(NamedTuple):
+    """What a header says of a sample of each channel."""
+
+    channels: int
+    bits: int
+    width: int
+    """Bytes that they take together."""
+    size: int
+    """Bytes of one."""
+
+
 def _refuse_contradiction(path: Path, window: Window, one: _Recording) -> None:
     """Refuse samples that by channels and bits have other sizes than by blocks: what programs read then differs."""
-    code, about = _read_code(window, one), one.chunks.get(b"fmt ")
-    if code not in _SAMPLE_TAGS or about is None:
-        return
-    channels, bits, width = (_read_field(window, one, about.body + at) for at in (2, 14, 12))
-    size = 1 if code in _LAW_TAGS else -(-bits // 8)
-    rate, second = (_read_field(window, one, about.body + at, 4) for at in (4, 8))
-    # Where all but one of the numbers agree, decoders do as well.
-    if width in (0, channels * size) or (second == rate * channels * size and second != rate * width):
+    sizes = _read_sizes(window, one)
+    if sizes is None or sizes.width in (0, sizes.channels * sizes.size):
         return
     shown = show_path(path)
-    if code == _PCM and bits == _PADDED_BITS and width == 4 * channels:
+    if sizes.bits == _PADDED_BITS and sizes.width == 4 * sizes.channels:
         raise SourceError(
             f"{shown} says that its samples have 24 bits and take 32, which programs read differently",
             remedy="save it as 24 or 32 bits with the program that wrote it",
         )
     raise SourceError(
-        f"{shown} says that {channels} samples of {bits} bits take {width} bytes, which programs read differently",
+        f"{shown} says that {sizes.channels} samples of {sizes.bits} bits take {sizes.width} bytes, which programs read"
+        " differently",
         remedy=f"{AGAIN}, or save it anew with the program that wrote it",
     )
+
+
+def _read_sizes(window: Window, one: _Recording) -> _Sizes | None:
+    """Return what is said of samples of which each has bytes of its own; None where nothing can contradict it."""
+    if (about := one.chunks.get(b"fmt ")) is not None:
+        code, channels, width, bits = (_read_field(window, one, about.body + at) for at in (0, 2, 12, 14))
+        rate, second = (_read_field(window, one, about.body + at, 4) for at in (4, 8))
+        size = 1 if code in _LAW_TAGS else -(-bits // 8)
+        # Where all but one of the numbers agree, decoders do as well.
+        is_agreed = second == rate * channels * size and second != rate * width
+        return _Sizes(channels, bits, width, size) if code in _SAMPLE_TAGS and not is_agreed else None
+    if (about := one.chunks.get(b"desc")) is not None and window.take(about.body + 8, 4) == b"lpcm":
+        width, frames, channels, bits = (_read_field(window, one, about.body + at, 4) for at in (16, 20, 24, 28))
+        return _Sizes(channels, bits, width, -(-bits // 8)) if frames == 1 else None
+    if (about := one.chunks.get(b"COMM")) is not None and window.take(about.body + 18, 4) == b"sowt":
+        # ffmpeg takes them for 16 bits.
+        channels, bits = (_read_field(window, one, about.body + at) for at in (0, 6))
+        frames, size = _read_field(window, one, about.body + 2, 4), -(-bits // 8)
+        width = (one.told - _SSND_HEAD) // frames if frames else 0
+        return _Sizes(channels, bits, width, size) if size != 2 else None
+    return None
 
 
 def _read_field(window: Window, one: _Recording, at: int, width: int = 2) -> int:
@@ -234,6 +274,23 @@ def _is_blocked(window: Window, one: _Recording) -> bool:
         about = one.chunks.get(b"COMM")
         return about is not None and window.take(about.body + 18, 4) in _BLOCK_CODES
     return _read_code(window, one) not in (*_SAMPLE_TAGS, None)
+
+
+def _is_odd(window: Window, one: _Recording) -> bool:
+    """Tell whether libsndfile takes the byte that makes a size even for sound."""
+    return one.kind.width == 4 and (_read_code(window, one) == _GSM or one.kind is _SVX)
+
+
+def _needs_ffmpeg(window: Window, one: _Recording, size: int) -> bool:
+    """Tell whether libsndfile would not give all that there is, or other samples."""
+    if one.magic == b"FORM":
+        # Each block of QuickTime's IMA goes on where the one before it ended.
+        about = one.chunks.get(b"COMM")
+        return about is not None and window.take(about.body + 18, 4) == b"ima4"
+    if _read_code(window, one) not in _ADPCM_TAGS:
+        return False
+    width = _read_field(window, one, one.chunks[b"fmt "].body + 12)
+    return width > 0 and size % width > 0
 
 
 def _read_code(window: Window, one: _Recording) -> int | None:
@@ -253,7 +310,7 @@ def _is_as_long_as_it_says(window: Window, one: _Recording, until: int) -> bool:
 
 
 def _look_behind(window: Window, one: _Recording, end: int) -> _Behind:
-    is_counted = one.magic in _PLAIN or _is_as_long_as_it_says(window, one, end)
+    is_counted = one.magic in (b"caff", *_PLAIN) or _is_as_long_as_it_says(window, one, end)
     if end - one.next <= (_SLOPPY_BYTES if is_counted else SLACK_BYTES):
         return _Behind()
     for at in dict.fromkeys((one.next, one.body + one.told)):
@@ -265,14 +322,14 @@ def _look_behind(window: Window, one: _Recording, end: int) -> _Behind:
 
 def _find_seam(window: Window, one: _Recording, at: int, end: int) -> int | None:
     """Follow the chunks behind the sound to where another file begins, or to the end; None if they are no chunks."""
-    if window.take(at, 4) == one.magic:
+    if _read_magic(window, at) == one.magic:
         return at
     if one.magic in _PLAIN:
         return None
     for chunk in _list_chunks(window, one.kind, at, end):
         name = chunk.name[:4]
         begin = chunk.size_at - len(chunk.name)
-        if name == one.magic:
+        if _ALIKE.get(name, name) == one.magic:
             return begin
         if not all(32 <= byte < 127 for byte in name) or chunk.body + chunk.size > end + 1:
             # Zeros after the last chunk are padding.
@@ -282,22 +339,33 @@ def _find_seam(window: Window, one: _Recording, at: int, end: int) -> int | None
 
 def _lay_out(window: Window, one: _Recording, until: int, *, is_patched: bool) -> FileLayout:
     rest = until - one.body
-    patches: dict[int, bytes] = {}
+    patches = _rename(window, one)
     if not is_patched:
         pass
     elif one.magic == b"RF64":
         if (wide := one.chunks.get(b"ds64")) is not None:
-            patches[wide.body] = _write_sizes(window, one, until, 0)
+            patches |= {wide.body: _write_sizes(window, one, until, 0)}
     elif one.magic == b"RIFF" and rest >= _MOST_IN_WAV:
         return _lay_out_wide(window, one, until)
     elif one.magic == b"FORM":
-        patches = {one.start + 4: (until - one.start - 8).to_bytes(4, "big"), one.size_at: rest.to_bytes(4, "big")}
+        patches |= {one.start + 4: (until - one.start - 8).to_bytes(4, "big"), one.size_at: rest.to_bytes(4, "big")}
     elif one.kind.width == 8:
         counted = rest + (one.kind.name + one.kind.width if one.magic == b"riff" else 0)
         patches[one.size_at] = counted.to_bytes(8, one.kind.order)
     else:
         patches[one.size_at] = _TO_THE_END
     return lay_out(one.start, until, patches)
+
+
+def _rename(window: Window, one: _Recording) -> dict[int, bytes]:
+    """Return what libsndfile is told instead: the name of a kind, and in a W64 what an extensible header means."""
+    patches = {one.start: one.magic} if window.take(one.start, 4) != one.magic else {}
+    about = one.chunks.get(b"fmt ")
+    if one.magic == b"riff" and about is not None and _read_code(window, one) == _EXTENSIBLE:
+        meant = window.take(about.body + 24, 2)
+        # It takes all of them for integers.
+        patches |= {about.body: meant} if int.from_bytes(meant, "little") in _SAMPLE_TAGS[1:-1] else {}
+    return patches
 
 
 def _lay_out_odd(one: _Recording, until: int) -> FileLayout:

@@ -139,6 +139,8 @@ def _probe_sndfile(path: Path, descriptor: int, passage: FileReading | None, whi
     if not sndfile.is_known(read_at(path, descriptor, 0, 16)):
         return None
     found = examine(path, descriptor, passage) or Structure()
+    if found.needs_ffmpeg:
+        return None
     try:
         infos = [_describe(path, descriptor, layout) for layout in found.layouts or (None,)]
     except soundfile.LibsndfileError:

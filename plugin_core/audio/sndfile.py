@@ -54,7 +54,7 @@ _CODECS: Final = {
 }
 
 _W64: Final = b"riff\x2e\x91\xcf\x11"
-_MAGIC: Final = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS", b".snd", b"dns.", b"caff", _W64, b"ID3")
+_MAGIC: Final = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"fLaC", b"OggS", b".snd", b"dns.", b"caff", _W64, b"ID3")
 
 _READ: Final = 1 << 16
 _TAIL: Final = 128

@@ -698,6 +698,71 @@ def test_samples_whose_sizes_contradict_each_other_are_refused(
     assert "take 4 bytes, which programs read differently" in refuse(library.copy(name, tmp_path, data))
 
 
+@needs_ffmpeg
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("float.w64", ("-c:a", "pcm_f32le")),
+        ("law.w64", ("-ac", "6", "-c:a", "pcm_alaw")),
+        ("ima4.aifc", ("-c:a", "adpcm_ima_qt", "-f", "aiff")),
+        ("ms.wav", ("-c:a", "adpcm_ms")),
+    ],
+)
+def test_what_libsndfile_takes_for_other_sound_is_what_ffmpeg_decodes(
+    library: Library, tmp_path: Path, name: str, options: tuple[str, ...]
+) -> None:
+    path = encode(library.file("s.wav"), tmp_path / name, *options)
+    channels = 6 if "6" in options else 2
+    if name == "ms.wav":
+        # Its last block ends early, and is counted so.
+        data = bytearray(path.read_bytes()[:-200])
+        at = data.index(b"data") + 4
+        data[at : at + 4] = (len(data) - at - 4).to_bytes(4, "little")
+        data[4:8] = (len(data) - 8).to_bytes(4, "little")
+        path.write_bytes(data)
+
+    assert np.array_equal(read_whole(path)[0], decode_with_ffmpeg(path, channels))
+
+
+@needs_ffmpeg
+def test_w64_whose_chunks_are_damaged_is_refused(library: Library, tmp_path: Path) -> None:
+    path = encode(library.file("s.wav"), tmp_path / "float.w64", "-c:a", "pcm_f32le")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"fact") + 16] ^= 1
+    path.write_bytes(data)
+
+    assert refuse(path)
+
+
+def test_bw64_is_read_as_rf64_joined_or_cut(library: Library, tmp_path: Path) -> None:
+    data = b"BW64" + library.file("s.rf64").read_bytes()[4:]
+
+    assert np.array_equal(read_whole(library.copy("s.bw64", tmp_path, data))[0], library.read("s.rf64"))
+    assert len(read_whole(library.copy("s.bw64", tmp_path, data + data))[0]) == 2 * FRAMES
+    assert "is cut short" in refuse(library.copy("s.bw64", tmp_path, data[:-1000]))
+
+
+@needs_ffmpeg
+def test_sowt_whose_bits_do_not_fit_its_length_is_refused(library: Library, tmp_path: Path) -> None:
+    path = encode(library.file("s.wav"), tmp_path / "s.aifc", "-c:a", "pcm_s16le", "-f", "aiff")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"COMM") + 14
+    assert data[at : at + 2] == b"\0\x10"
+    data[at + 1] = 24
+    path.write_bytes(data)
+
+    assert "2 samples of 24 bits take 4 bytes" in refuse(path)
+
+
+def test_caf_whose_bits_contradict_its_packets_is_refused(library: Library, tmp_path: Path) -> None:
+    data = bytearray(library.file("s.caf").read_bytes())
+    at = data.index(b"lpcm") + 23
+    assert data[at] == 16
+    data[at] = 8
+
+    assert "2 samples of 8 bits take 4 bytes" in refuse(library.copy("s.caf", tmp_path, data))
+
+
 def test_wav_of_which_only_the_size_of_blocks_is_wrong_is_read(library: Library, tmp_path: Path) -> None:
     data = bytearray(library.file("s.wav").read_bytes())
     for wrong in (0, 2, 6):

@@ -1,0 +1,146 @@
+"""Lossless kinds that nothing here writes, made byte by byte: held against what they say, joined, cut, or named."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from plugin_core.audio.extent import Extent, check_extent
+from plugin_core.audio.info import ByteSpan
+from plugin_core.errors import SourceError
+from tests.plugin_core.audio.library import Library, decode_with_ffmpeg, read_whole, refuse
+from tests.plugin_core.audio.test_probe import needs_ffmpeg
+
+SOUND = bytes(range(256)) * 40
+TAG = b"ID3\x04\0\0\0\0\x0f\x50" + bytes(2000)
+
+
+def make_monkey() -> bytes:
+    """A Monkey's Audio by its descriptor: nothing in it can be decoded."""
+    header, seek, wave, tail = b"h" * 24, b"s" * 8, b"w" * 44, b"t" * 6
+    sizes = struct.pack("<7I", 52, len(header), len(seek), len(wave), len(SOUND), 0, len(tail))
+    checksum = hashlib.md5(wave + SOUND + tail + header + seek).digest()
+    return struct.pack("<4sHH", b"MAC ", 3990, 0) + sizes + checksum + header + seek + wave + SOUND + tail
+
+
+def make_tak() -> bytes:
+    """A TAK by its metadata."""
+    last = (len(SOUND) - 1000).to_bytes(5, "little") + (1000).to_bytes(3, "little") + bytes(3)
+    about = b"\x01\x0d\0\0" + bytes(13) + b"\x07" + len(last).to_bytes(3, "little") + last + bytes(4)
+    return b"tBaK" + about + SOUND
+
+
+def check(path: Path, data: bytes) -> Extent:
+    path.write_bytes(data)
+    with path.open("rb") as opened:
+        return check_extent(path, opened.fileno())
+
+
+@pytest.mark.parametrize("plain", [make_monkey(), make_tak()], ids=["ape", "tak"])
+def test_counted_kind_is_whole_cut_or_joined(tmp_path: Path, plain: bytes) -> None:
+    path, size = tmp_path / "song", len(plain)
+    assert check(path, plain).parts == ()
+    for behind in (b"TAG" + bytes(125), bytes(5000), b"hello" * 1000):
+        assert check(path, plain + behind).parts in ((), (ByteSpan(0, size),))
+        assert not check(path, plain + behind).goes_on
+    for before in (b"", TAG):
+        start = len(before)
+        assert check(path, before + 2 * plain).parts == (
+            ByteSpan(start, start + size),
+            ByteSpan(start + size, start + 2 * size),
+        )
+        for lost in (1, 10, 1000, 5000):
+            with pytest.raises(SourceError, match="is cut short"):
+                check(path, before + plain[:-lost])
+
+
+@pytest.mark.parametrize("at", [60, 90, 140, 5000, -3], ids=["header", "table", "wave", "sound", "tail"])
+def test_monkeys_audio_that_differs_from_its_checksum_is_damaged(tmp_path: Path, at: int) -> None:
+    data = bytearray(make_monkey())
+    data[at] ^= 4
+    with pytest.raises(SourceError, match="its checksum does not fit"):
+        check(tmp_path / "song.ape", bytes(data))
+
+
+class Bits:
+    """What Shorten writes numbers with."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def put(self, number: int, bits: int) -> None:
+        self._text += "0" * (number >> bits) + "1" + f"{number & (1 << bits) - 1:0{bits}b}" * (bits > 0)
+
+    def put_wide(self, number: int) -> None:
+        bits = number.bit_length()
+        self.put(bits, 2)
+        self.put(number, bits)
+
+    def finish(self) -> bytes:
+        text = self._text + "0" * (-len(self._text) % 32)
+        return bytes(int(text[at : at + 8], 2) for at in range(0, len(text), 8))
+
+
+def make_shorten(blocks: int, claimed: int) -> bytes:
+    """Silence in stereo, in blocks of 256 samples, behind the header of a WAV that claims some."""
+    wave = b"RIFF" + struct.pack("<I", 36 + 4 * claimed) + b"WAVEfmt "
+    wave += struct.pack("<IHHIIHH", 16, 1, 2, 44100, 176400, 4, 16) + b"data" + struct.pack("<I", 4 * claimed)
+    bits = Bits()
+    for number in (5, 2, 256, 0, 4, 0):
+        bits.put_wide(number)
+    bits.put(9, 2)
+    bits.put(len(wave), 5)
+    for byte in wave:
+        bits.put(byte, 8)
+    for _ in range(2 * blocks):
+        bits.put(8, 2)
+    bits.put(4, 2)
+    return b"ajkg\2" + bits.finish()
+
+
+@needs_ffmpeg
+def test_shorten_is_as_long_as_the_wav_that_it_was_made_of(tmp_path: Path) -> None:
+    path = tmp_path / "song.shn"
+    path.write_bytes(make_shorten(40, 40 * 256))
+    read, note = read_whole(path)
+    assert (read.shape, note) == ((40 * 256, 2), "")
+    assert np.array_equal(read, decode_with_ffmpeg(path))
+    path.write_bytes(make_shorten(30, 40 * 256))
+    assert "it ends before its header says" in refuse(path)
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"OFR \x11\0\0\0", "is OptimFROG, which ffmpeg does not read"),
+        (b" paf" + struct.pack(">6I", 0, 0, 44100, 1, 2, 0), "is a PAF of 24 bits"),
+        (b"fap " + struct.pack("<6I", 0, 1, 44100, 1, 2, 0), "is a PAF of 24 bits"),
+    ],
+    ids=["ofr", "paf", "fap"],
+)
+def test_what_nothing_reads_is_refused_by_its_name(tmp_path: Path, head: bytes, words: str) -> None:
+    path = tmp_path / "song"
+    path.write_bytes(TAG + head.ljust(6000, b"\1"))
+    assert words in refuse(path)
+
+
+def test_what_follows_a_song_of_the_amiga_is_no_sound(tmp_path: Path) -> None:
+    samples = np.arange(7001, dtype=np.int16)
+    path = tmp_path / "song.svx"
+    soundfile.write(path, samples, 44100, format="SVX", subtype="PCM_16")
+    plain = path.read_bytes()
+    for behind in (b"TAG" + bytes(125), bytes(1000), b"\1" * 50):
+        path.write_bytes(plain + behind)
+        assert np.array_equal(read_whole(path)[0][:, 0] * 32768, samples)
+
+
+@needs_ffmpeg
+def test_wavpack_behind_which_are_two_tags_is_read(library: Library, tmp_path: Path) -> None:
+    tag = b"APETAGEX" + struct.pack("<4I", 2000, 32, 0, 0x80000000) + bytes(8)
+    path = library.copy("s.wv", tmp_path, library.file("s.wv").read_bytes() + tag + tag)
+    assert np.array_equal(read_whole(path)[0], library.read("s.wv"))
