@@ -205,7 +205,7 @@ def _count_frames(path: Path, opened: sndfile.SequentialFile) -> int:
     """Decode a file whose header gives no length, and whose end does not either (FLAC written into a pipe, cut)."""
     frames = 0
     try:
-        while block := len(sndfile.read_block(opened, _COUNT_FRAMES, "int32")):
+        while block := len(sndfile.read_block(opened, _COUNT_FRAMES, "int32", frames)):
             frames += block
     except soundfile.LibsndfileError as error:
         raise damaged(path, sndfile.count_decoded(opened) / opened.samplerate) from error

@@ -185,7 +185,7 @@ class _SndfileDecoder:
     def decode(self, frames: int, dtype: Dtype) -> Samples:
         """Give up to ``frames`` frames; fewer only at the end."""
         try:
-            block = sndfile.read_block(self._opened, frames, dtype)
+            block = sndfile.read_block(self._opened, frames, dtype, self.position - self._before)
         except soundfile.LibsndfileError as error:
             self._refuse_changed()
             decoded = self._before + sndfile.count_decoded(self._opened)

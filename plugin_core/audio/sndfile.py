@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import soundfile
 
@@ -222,16 +222,25 @@ def name_container(opened: soundfile.SoundFile) -> str:
     return str(_CONTAINERS.get(opened.format, opened.format))
 
 
-def read_block(opened: SequentialFile, frames: int, dtype: str) -> Samples:
-    """Read up to ``frames`` frames: (n, channels), n smaller at the end."""
-    # soundfile makes room for all that is asked for; what lies beyond the end costs more than a short file itself.
-    if _knows_its_place(opened):
-        frames = min(frames, max(1, opened.frames - opened.tell()))
+def read_block(opened: SequentialFile, frames: int, dtype: str, position: int) -> Samples:
+    """Read up to ``frames`` frames: (n, channels), n smaller at the end.
+
+    Args:
+        opened: the file.
+        frames: at most.
+        dtype: of the samples.
+        position: frames read before: what lies beyond the end is given no room.
+    """
+    # Whoever only looks at files needs it not.
+    import numpy as np
+
+    block = np.empty((max(1, min(frames, opened.frames - position)), opened.channels), dtype)
     with hushed():
-        block: Any = opened.read(frames, dtype=dtype, always_2d=True)
-    if len(block) < frames and opened.view is not None and opened.view.trouble is not None:
+        # What soundfile looks at in an array is known of this one.
+        count = opened.buffer_read_into(block, dtype=dtype)
+    if count < len(block) and opened.view is not None and opened.view.trouble is not None:
         raise opened.view.trouble
-    return block  # type: ignore[no-any-return]
+    return block[:count]
 
 
 def count_decoded(opened: soundfile.SoundFile) -> int:

@@ -308,6 +308,9 @@ class PlainDisplay(Display):
     def change(self, job: Job, previous: Job | None) -> None:
         if self._troubles.is_new(job):
             self._complain(job.source.path, describe_wait(job))
+        if self._quiet and (job.state.is_active or job.state in (JobState.DONE, JobState.CANCELLED)):
+            # None of the words would be written.
+            return
         if previous is not None and previous.state is job.state:
             self._tell_progress(job)
             return

@@ -80,19 +80,18 @@ class Publication(msgspec.Struct, frozen=True):
         place = self._place_folder if self.layout.depth else self._place_files
         begun = self.layout.find_begun(self.destination, self.stems, first)
         number = first if begun is None else begun
-        while not place(number):
+        while not place(number, places := self.layout.files_at(self.destination, number)):
             number += 1
             if number > LAST_NUMBER:
                 raise PlacementError(f"{show_path(self.destination)} is full of results of this name")
-        places = self._places(number)
         stems = tuple(msgspec.structs.replace(stem, path=path) for stem, path in zip(self.stems, places, strict=False))
         published = complete(stems, self.companions, places[len(stems) :], self.staging)
         self._clean()
         return published
 
-    def _write_companions(self, number: int) -> list[Record]:
-        """Write the companions beside the staged stems, as they are to be under a number."""
-        places, count, records = self._places(number), len(self.stems), []
+    def _write_companions(self, places: Sequence[Path]) -> list[Record]:
+        """Write the companions beside the staged stems, as they are to be in these places."""
+        count, records = len(self.stems), []
         for one, name, place in zip(self.companions, self.layout.paths[count:], places[count:], strict=True):
             data, draft = one.render(place, places[:count]), self.layout.root / name
             draft.parent.mkdir(parents=True, exist_ok=True)
@@ -100,16 +99,13 @@ class Publication(msgspec.Struct, frozen=True):
             records.append(record_bytes(data))
         return records
 
-    def _places(self, number: int) -> list[Path]:
-        return self.layout.files_at(self.destination, number)
-
-    def _place_folder(self, number: int) -> bool:
+    def _place_folder(self, number: int, places: Sequence[Path]) -> bool:
         source = self.layout.root / self.layout.unit
         place = self.layout.unit_at(self.destination, number)
-        if all(map(is_unmodified, self._places(number), map(record_of, self.stems))):
+        if all(map(is_unmodified, places, map(record_of, self.stems))):
             return True
         self._require(source)
-        self._write_companions(number)
+        self._write_companions(places)
         place.parent.mkdir(parents=True, exist_ok=True)
         records = relative_records(self.earlier, place)
         if holds_only(place, records):
@@ -122,14 +118,14 @@ class Publication(msgspec.Struct, frozen=True):
                 return False
         return _move(source, place, self.staging)
 
-    def _place_files(self, number: int) -> bool:
+    def _place_files(self, _number: int, places: Sequence[Path]) -> bool:
         # The newest comes first, and only the newest can be what stands there.
         records = {stem.path: record_of(stem) for stem in reversed(self.earlier)}
-        wanted = [*map(record_of, self.stems), *self._write_companions(number)]
+        wanted = [*map(record_of, self.stems), *self._write_companions(places)]
         beside = self.layout.paths[len(self.stems) :]
         moved: list[tuple[Path, Path]] = []
         try:
-            for record, name, place in zip(wanted, self.layout.paths, self._places(number), strict=True):
+            for record, name, place in zip(wanted, self.layout.paths, places, strict=True):
                 source = self.layout.root / name
                 if is_unmodified(place, record):
                     if name in beside:
@@ -259,9 +255,8 @@ def _move(source: Path, place: Path, staging: Path) -> bool:
 
 def hidden_folders(layout: Layout, destination: Path, staging: Path) -> set[Path]:
     """Return every folder beside a result that its job may have made to cross a device."""
-    unit = layout.unit_at(destination, 1)
-    folders = {destination, unit.parent, *(place.parent for place in layout.files_at(destination, 1))}
-    return {hidden_neighbour(staging, folder) for folder in folders}
+    inside = {layout.unit.parent, *(path.parent for path in layout.paths)}
+    return {hidden_neighbour(staging, folder) for folder in {destination, *(destination / one for one in inside)}}
 
 
 def restore_aside(staging: Path, destination: Path) -> None:

@@ -832,7 +832,7 @@ def test_no_sample_is_decoded_to_look_at_a_file(
     wrong = library.copy(name, tmp_path, data)
     decoded: list[int] = []
 
-    def read_block(opened: sndfile.SequentialFile, frames: int, dtype: str) -> Samples:
+    def read_block(opened: sndfile.SequentialFile, frames: int, dtype: str, position: int) -> Samples:
         decoded.append(frames)
         raise AssertionError
 

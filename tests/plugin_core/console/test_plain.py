@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,18 @@ def test_what_went_wrong_goes_to_standard_error_even_if_quiet(capsys: Capture, q
         "stopped; 1 job unfinished: stembridge jobs resume",
     ]
     assert bool(out) is not quiet
+
+
+def test_no_words_are_sought_that_nobody_reads(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Path] = []
+    monkeypatch.setattr("plugin_core.console.display.show", shown.append)
+    display = PlainDisplay(quiet=True, clock=Clock())
+    states = [JobState.QUEUED, JobState.RUNNING, JobState.RUNNING, JobState.DONE]
+    jobs = [make_job(state, fraction=0.5) for state in states]
+    for previous, job in pairwise(jobs):
+        display.change(job, previous)
+    assert shown == []
+    assert capsys.readouterr() == ("", "")
 
 
 def test_what_workers_go_on_with_is_left_to_them(capsys: Capture) -> None:
