@@ -13,7 +13,7 @@ from typing import Annotated, Final, Protocol, runtime_checkable
 
 import msgspec
 
-from plugin_core.errors import UsageError, blame
+from plugin_core.errors import ServiceError, UsageError, blame
 from plugin_core.model import (
     Label,
     Model,
@@ -95,6 +95,17 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         if not isinstance(self.operation, Separation):
             raise UsageError(f"the provider {self.operation.provider!r} separates and does not label")
         return self.operation
+
+    @property
+    def known_ticket(self) -> Ticket:
+        """The ticket, of a job that the service has.
+
+        Raises:
+            ServiceError: there is none.
+        """
+        if self.ticket is None:
+            raise ServiceError(f"job {self.key} has no id at {self.operation.provider}", remedy="retry the job")
+        return self.ticket
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):

@@ -170,7 +170,7 @@ class MediaxJobs:
             ServiceError: it is not known any more.
             TransientError: no answer now, or none about this job.
         """
-        job = await self._describe(ticket_of(order))
+        job = await self._describe(order.known_ticket)
         if job.is_working:
             seconds = self._pace.wait(order.age(self._clock()))
             note = "waiting at the service" if job.state == State.SUBMITTED else self.doing
@@ -199,17 +199,6 @@ class MediaxJobs:
             if not is_absent(error):
                 raise UnclearAnswerError(error.message) from error
             raise GoneError(error.message, remedy=error.remedy) from error
-
-
-def ticket_of(order: Order) -> Ticket:
-    """Return the ticket of a job that the service has.
-
-    Raises:
-        ServiceError: there is none.
-    """
-    if order.ticket is None:
-        raise ServiceError("the job has no id at MediaX", remedy="retry the job")
-    return order.ticket
 
 
 def _remote(job: MediaxJob) -> RemoteJob:

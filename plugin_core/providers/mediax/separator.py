@@ -14,7 +14,7 @@ from plugin_core.audio.overload import CLIPPED, exceeds
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, TransientError, UsageError, refusal_of
 from plugin_core.model import Model, Part, Plan, RemoteFile, Separation, Source, Ticket, disarm
 from plugin_core.protocols import Bucket, Finished, Order, Report, Waiting
-from plugin_core.providers.mediax.adapter import MediaxJobs, advise, kept_answer, not_understood, ticket_of
+from plugin_core.providers.mediax.adapter import MediaxJobs, advise, kept_answer, not_understood
 from plugin_core.providers.mediax.answers import State, keep_results
 from plugin_core.providers.mediax.client import MediaxClient
 from plugin_core.providers.mediax.stems import (
@@ -214,7 +214,7 @@ class MediaxSeparator(MediaxJobs):
         """
 
         async def address(file: RemoteFile) -> str:
-            found = find_address((await self._describe(ticket_of(order))).raw, file)
+            found = find_address((await self._describe(order.known_ticket)).raw, file)
             return found and self._client.resolve(found)
 
         return await fetch_stems(self._client, _bucket(order), self._place(order), order, report, address)

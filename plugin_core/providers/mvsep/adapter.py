@@ -257,7 +257,7 @@ class MvsepSeparator:
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
         """Ask how far the job is; a job by link is followed to its real hash first."""
-        ticket = _ticket(order)
+        ticket = order.known_ticket
         await self._drop_link(order)
         if is_by_link(ticket):
             real = await self._links.follow(order, ticket, self._wait(order))
@@ -308,7 +308,7 @@ class MvsepSeparator:
 
     async def _real(self, order: Order) -> Ticket:
         """Return the ticket with the real hash if the service has one by now, else as it is."""
-        ticket = _ticket(order)
+        ticket = order.known_ticket
         if not is_by_link(ticket):
             return ticket
         real = await self._links.follow(order, ticket, self._wait(order))
@@ -337,9 +337,3 @@ def make_client(settings: MvsepSettings, token: Secret, transfer: Transfer | Non
     """Return a client that trusts the nodes of the settings with the token."""
     trusted = {urlsplit(node).hostname or "" for node in settings.nodes} - {""}
     return MvsepClient(settings.base_url, token, trusted=trusted, transfer=transfer)
-
-
-def _ticket(order: Order) -> Ticket:
-    if order.ticket is None:
-        raise ServiceError(f"job {order.key} has no hash at MVSEP", remedy="retry the job")
-    return order.ticket

@@ -134,7 +134,7 @@ class CiSeparator:
         return _remote(await self._known(remote_id))
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
-        ticket = _ticket(order)
+        ticket = order.known_ticket
         job = await self._describe(order, ticket)
         if job is not None and job.state == SUCCESS and not job.results:
             found = await find_results(self._service_of(order), order, job.id)
@@ -146,7 +146,7 @@ class CiSeparator:
 
     async def cancel(self, order: Order) -> None:
         """Cancel at the service, which is possible until the job runs."""
-        ticket = _ticket(order)
+        ticket = order.known_ticket
         job = await self._describe(order, ticket)
         if job is not None and job.state not in ("Submitted", "Pause"):
             raise ServiceError(f"Tencent CI cannot cancel a job that is {job.state}", remedy="it may be charged")
@@ -238,9 +238,3 @@ def _remote(job: JobDetail) -> RemoteJob:
 
 def _make_ticket(job: JobDetail, settings: TencentSettings) -> Ticket:
     return Ticket(remote_id=job.id, data=place_of(settings))
-
-
-def _ticket(order: Order) -> Ticket:
-    if order.ticket is None:
-        raise ServiceError(f"job {order.key} has no id at Tencent CI", remedy="retry the job")
-    return order.ticket
