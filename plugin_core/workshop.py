@@ -181,7 +181,7 @@ class Announcer:
         on_change: hears of it first.
     """
 
-    def __init__(self, plugins: Plugins, on_change: OnChange | None = None) -> None:
+    def __init__(self, plugins: Plugins, on_change: OnChange | None) -> None:
         self._plugins = plugins
         self._on_change = on_change
 

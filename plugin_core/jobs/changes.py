@@ -182,7 +182,7 @@ def retry(connection: Connection, job_id: str, now: float, *, force: bool = Fals
     return after
 
 
-def _put_back(job: Job, now: float, *, force: bool = False) -> Job:
+def _put_back(job: Job, now: float, *, force: bool) -> Job:
     """Return a job that ended badly as it goes on.
 
     Args:

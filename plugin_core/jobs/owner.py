@@ -247,7 +247,7 @@ def take_shared(
     slots: Mapping[str, int],
     started: str,
     queued: str,
-    left: Sequence[str] = (),
+    left: Sequence[str],
 ) -> str | None:
     """Claim the job to work on next, in the order of a store of one machine; return its id.
 

@@ -210,6 +210,6 @@ def update(columns: Mapping[str, object], assignments: Iterable[str] = (), guard
     )
 
 
-def assign(columns: Iterable[str], assignments: Iterable[str] = ()) -> str:
+def assign(columns: Iterable[str], assignments: Iterable[str]) -> str:
     """Return the list of assignments for named columns, all but the id."""
     return ", ".join([*(f"{name} = :{name}" for name in columns if name != "id"), *assignments])

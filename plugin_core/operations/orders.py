@@ -254,7 +254,7 @@ class Folders(JobFolders):
 
     parts = "parts"
 
-    def __init__(self, home: Path, orders: Orders, *, is_beside: bool = False) -> None:
+    def __init__(self, home: Path, orders: Orders, *, is_beside: bool) -> None:
         super().__init__(home, orders)
         self._is_beside = is_beside
 

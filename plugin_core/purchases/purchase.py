@@ -136,7 +136,7 @@ def describe_time(purchase: Purchase) -> str:
     return f"on {time.strftime('%Y-%m-%d', time.localtime(purchase.created))}{price}"
 
 
-def describe_bought(purchase: Purchase, *, is_expired: bool = False) -> str:
+def describe_bought(purchase: Purchase, *, is_expired: bool) -> str:
     """Say of a purchase when it was made, and whether its results are still to be had.
 
     Args:

@@ -37,7 +37,7 @@ class _Block:
         return total_of(self.body)
 
 
-def rewrite_metadata(overlay: Overlay, change: Callable[[bytes], bytes], pictures: Sequence[bytes] = ()) -> None:
+def rewrite_metadata(overlay: Overlay, change: Callable[[bytes], bytes], pictures: Sequence[bytes]) -> None:
     """Change the comments of a FLAC, and its pictures where some are given.
 
     Args:

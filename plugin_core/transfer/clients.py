@@ -156,7 +156,7 @@ async def close_client(client: httpx.AsyncClient) -> None:
         _log.debug("a connection did not close: %s", error)
 
 
-def open_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
+def open_client(transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
     """Return a client of one connection and our manners: no redirects or cookies, stall timeouts, the user's proxies.
 
     Raises:

@@ -264,7 +264,7 @@ def judge_paid(call: Call, outcome: Answer | Failure, now: float) -> StembridgeE
     return None
 
 
-def describe_answer(answer: Answer, dialect: Dialect | None = None) -> str:
+def describe_answer(answer: Answer, dialect: Dialect | None) -> str:
     """Describe an answer that is not the expected one, in one line and with the service's own words if they are few."""
     if dialect is not None:
         return redact(dialect.describe(answer))

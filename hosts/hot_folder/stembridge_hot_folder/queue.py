@@ -160,7 +160,7 @@ class SongQueue:
 
     def __init__(
         self,
-        lane_of: Callable[[WaitingSong], Lane] = lambda song: (song.folder.path,),
+        lane_of: Callable[[WaitingSong], Lane],
         rng: Callable[[], float] = random.random,
     ) -> None:
         self._lane_of = lane_of

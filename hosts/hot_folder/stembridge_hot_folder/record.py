@@ -259,7 +259,7 @@ def _place(text: str, path: bytes) -> None:
         raise
 
 
-def _compose(song: bytes, reason: str, remedy: str, back_into: str = "") -> str:
+def _compose(song: bytes, reason: str, remedy: str, back_into: str) -> str:
     facts = [FIRST_LINE, "", f"{_HAPPENED}{reason}", f"{_TO_DO}{remedy or _NO_REMEDY}", ""]
     if back_into:
         return "\n".join([*facts, f"{_PUT_BACK}{back_into}", ""])

@@ -65,7 +65,7 @@ class RequestPlanner:
     """Looks at files and plans the operations on them."""
 
     def __init__(
-        self, session: Session, settings: ReaperSettings, operations: tuple[Operation, ...], media: Path | None = None
+        self, session: Session, settings: ReaperSettings, operations: tuple[Operation, ...], media: Path | None
     ) -> None:
         self._session = session
         self._media = media

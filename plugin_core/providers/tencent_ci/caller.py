@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
@@ -322,12 +321,12 @@ class CosCaller:
         raise refusal(call.what, answer, self.clock())
 
 
-def open_cos(settings: TencentSettings, transfer: Transfer | None, clock: Callable[[], float] = time.time) -> CosCaller:
+def open_cos(settings: TencentSettings, transfer: Transfer | None, clock: Callable[[], float]) -> CosCaller:
     """Return the way to the objects."""
     return CosCaller(settings, COS_SESSION_HEADER, transfer or _transfer("Tencent COS", settings), clock)
 
 
-def open_ci(settings: TencentSettings, transfer: Transfer | None, clock: Callable[[], float] = time.time) -> CosCaller:
+def open_ci(settings: TencentSettings, transfer: Transfer | None, clock: Callable[[], float]) -> CosCaller:
     """Return the way to the jobs."""
     return CosCaller(settings, CI_SESSION_HEADER, transfer or _transfer("Tencent CI", settings), clock)
 
