@@ -36,20 +36,17 @@ _HEADS: Final = 64
 """More bytes than a line of PVF's header has."""
 _IRCAM: Final = (b"\x64\xa3\x01\0", b"\0\x01\xa3\x64", b"\x64\xa3\x02\0", b"\x64\xa3\x03\0", b"\0\x03\xa3\x64")
 _WTV: Final = bytes.fromhex("b7d800203749da11a64e0007e95ead8d")
-MUSEPACK: Final = b"MPCK"
-_MUSEPACK_DELAY: Final = 481
-"""Samples that its decoder gives before the first of the music."""
-_MUSEPACK_FRAME: Final = 1152
-"""Samples in each channel of a frame, of which a packet holds 1, 4, 16 or more."""
-_CHECKSUM_AND_VERSION: Final = 5
 _MONKEY: Final = b"MAC "
 _MONKEY_SUMMED: Final = 3980
 """The version from which on it says where it ends, and has a checksum of the whole."""
+_ID3V1: Final = 128
 _TAK: Final = b"tBaK"
 _TAK_LAST: Final = 7
 _COUNTED: Final = (_MONKEY, _TAK)
 """Behind which more is no sound of theirs."""
 _SHORTEN: Final = b"ajkg"
+_SHORTEN_MARK: Final = 5
+"""Bytes of its mark, with the version."""
 _SHORTEN_HEAD: Final = 512
 """More bytes than a WAV's header takes in it."""
 _SHORTEN_VERBATIM: Final = 9
@@ -92,6 +89,8 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim 
     head = window.take(0, 20)
     _refuse_unread(path, head)
     if head.startswith(_SHORTEN):
+        if window.find(head[:_SHORTEN_MARK], _SHORTEN_MARK, end) < end:
+            raise joined(path)
         return LengthClaim(samples=_count_shorten(window))
     mark = next((one for one in _KINDS if head.startswith(one)), None)
     if mark is None:
@@ -106,8 +105,12 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim 
         if mark == _MONKEY and not _fits_checksum(window, at):
             raise damaged(path, None, "its checksum does not fit")
         at += claimed
-        if mark not in _SLICED or window.take(at, len(mark)) != mark:
+        following = _skip_tags(window, at)
+        if window.take(following, len(mark)) != mark:
             break
+        if mark not in _SLICED:
+            raise joined(path)
+        at = following
     if mark not in _SLICED or (len(parts) < 2 and at in (0, size) and end == size):
         return LengthClaim(samples=_count_adx(window) if parts and measure is _measure_adx else 0)
     if not parts or measure is _measure_alike:
@@ -117,42 +120,11 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim 
     return LengthClaim((*parts[:-1], ByteSpan(parts[-1].start, end if goes_on else at)), goes_on=goes_on)
 
 
-def read_musepack(path: Path, window: Window, size: int) -> tuple[int, int]:
-    """Return how many samples a decoder of Musepack 8 puts in front, and how many follow.
-
-    Raises:
-        SourceError: it ends before its last packet, counts wrong, or several are joined.
-    """
-    at, front, samples, most = len(MUSEPACK), 0, 0, 0
-    count = 1
-    while at < size:
-        key, (length, after) = window.take(at, 2), _read_number(window, at + 2)
-        if at + length > size or length < after - at:
-            break
-        if key == b"SH":
-            samples, after = _read_number(window, after + _CHECKSUM_AND_VERSION)
-            silence, after = _read_number(window, after)
-            front = _MUSEPACK_DELAY + silence
-            count = _MUSEPACK_FRAME << 2 * (int.from_bytes(window.take(after + 1, 1), "big") & 7)
-        most += count * (key == b"AP")
-        at += length
-        if key == b"SE":
-            if window.take(at + measure_tag(window.take(at, 32)), len(MUSEPACK)) == MUSEPACK:
-                raise joined(path)
-            if most - count < front + samples <= most:
-                return front, samples
-            raise damaged(path, None, "its header counts other samples than it holds")
-    raise cut_short(path)
-
-
-def _read_number(window: Window, at: int) -> tuple[int, int]:
-    """Return a number of seven bits a byte, the highest first, and where it ends."""
-    number = 0
-    for place, byte in enumerate(window.take(at, 9)):
-        number = number << 7 | byte & 0x7F
-        if not byte & 0x80:
-            return number, at + place + 1
-    return number, at + 9
+def _skip_tags(window: Window, at: int) -> int:
+    """Return where tags end that follow a recording, and the mark that ends a VOC."""
+    while size := measure_tag(head := window.take(at, 32)) or _ID3V1 * head.startswith(b"TAG"):
+        at += size
+    return at + head.startswith(b"\0Creative")
 
 
 def _refuse_unread(path: Path, head: bytes) -> None:

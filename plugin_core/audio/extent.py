@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.claims import MUSEPACK, check_claim, read_avi, read_musepack
+from plugin_core.audio.claims import check_claim, read_avi
 from plugin_core.audio.envelope import find_audio, measure_tag
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.movie import is_movie
@@ -47,9 +47,17 @@ _WAVPACK: Final = b"wvpk"
 _WAVPACK_HEAD: Final = 32
 _WAVPACK_FIRST: Final = 0x800
 """The flag of the first of the blocks that hold the channels of the same time."""
+_MUSEPACK: Final = b"MPCK"
+_MUSEPACK_DELAY: Final = 481
+"""Samples that its decoder gives before the first of the music."""
+_MUSEPACK_FRAME: Final = 1152
+"""Samples in each channel of a frame, of which a packet holds 1, 4, 16 or more."""
+_CHECKSUM_AND_VERSION: Final = 5
 _TTA: Final = b"TTA1"
 _CAF: Final = b"caff"
 _CAF_FIRST: Final = 8
+_CAF_CHUNK: Final = 12
+"""Bytes of a chunk's head."""
 _CAF_OPEN: Final = (1 << 64) - 1
 """The size of sound that goes on to the end, whatever that is."""
 _TTA_HEAD: Final = 22
@@ -122,14 +130,14 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
     if head.startswith(_FLV):
         return _check_flv(path, window, end - start)
     if head.startswith(_CAF):
-        return Extent(_check_caf(path, window, end - start))
+        return _check_caf(path, window, end - start)
     if head.startswith(_TTA):
         _check_tta(path, window, end - start)
         return Extent()
     if head.startswith(_WAVPACK):
         return _check_wavpack(path, Window(path, descriptor, passage, first=start), size)
-    if head.startswith(MUSEPACK):
-        return Extent(played=read_musepack(path, window, size))
+    if head.startswith(_MUSEPACK):
+        return Extent(played=_read_musepack(path, window, size))
     claim = check_claim(path, Window(path, descriptor, passage, room=LEAP, first=start), end - start, size)
     return claim and Extent(parts=claim.parts, samples=claim.samples, goes_on=claim.goes_on)
 
@@ -279,17 +287,22 @@ def _read_size(window: Window, at: int) -> tuple[int | None, int]:
     return (None if value == highest else value), at + width
 
 
-def _check_caf(path: Path, window: Window, end: int) -> bool:
+def _check_caf(path: Path, window: Window, end: int) -> Extent:
     """Go through the chunks; of ALAC some writers count the last packet as if it were as long as the others."""
     at = _CAF_FIRST
-    while at < end and len(head := window.take(at, 12)) == 12:
+    while at < end and len(head := window.take(at, _CAF_CHUNK)) == _CAF_CHUNK:
         length = int.from_bytes(head[4:], "big")
         if length == _CAF_OPEN:
-            return False
-        at += 12 + length
+            return Extent()
+        if not head.strip(b"\0") and window.is_silent(at, end):
+            # ffmpeg takes zeros for a damaged chunk.
+            return Extent(is_whole=True, span=ByteSpan(0, at))
+        at += _CAF_CHUNK + length
         if at > window.size and head.startswith(b"data"):
             raise cut_short(path, (at - window.size) / length)
-    return at in (end, window.size)
+    if 0 < end - at < _CAF_CHUNK:
+        return Extent(is_whole=True, span=ByteSpan(0, at))
+    return Extent(at in (end, window.size))
 
 
 def _check_tta(path: Path, window: Window, end: int) -> None:
@@ -331,3 +344,41 @@ def _check_wavpack(path: Path, window: Window, size: int) -> Extent:
     is_stopped = (at < size or tags > 1) and window.find(_WAVPACK, body, size) == size
     span = ByteSpan(0, body) if is_stopped else None
     return Extent(is_whole=last < first, samples=end, span=span)
+
+
+def _read_musepack(path: Path, window: Window, size: int) -> tuple[int, int]:
+    """Return how many samples a decoder of Musepack 8 puts in front, and how many follow.
+
+    Raises:
+        SourceError: it ends before its last packet, counts wrong, or several are joined.
+    """
+    at, front, samples, most = len(_MUSEPACK), 0, 0, 0
+    count = 1
+    while at < size:
+        key, (length, after) = window.take(at, 2), _read_number(window, at + 2)
+        if at + length > size or length < after - at:
+            break
+        if key == b"SH":
+            samples, after = _read_number(window, after + _CHECKSUM_AND_VERSION)
+            silence, after = _read_number(window, after)
+            front = _MUSEPACK_DELAY + silence
+            count = _MUSEPACK_FRAME << 2 * (int.from_bytes(window.take(after + 1, 1), "big") & 7)
+        most += count * (key == b"AP")
+        at += length
+        if key == b"SE":
+            if window.take(at + measure_tag(window.take(at, 32)), len(_MUSEPACK)) == _MUSEPACK:
+                raise joined(path)
+            if most - count < front + samples <= most:
+                return front, samples
+            raise damaged(path, None, "its header counts other samples than it holds")
+    raise cut_short(path)
+
+
+def _read_number(window: Window, at: int) -> tuple[int, int]:
+    """Return a number of seven bits a byte, the highest first, and where it ends."""
+    number = 0
+    for place, byte in enumerate(window.take(at, 9)):
+        number = number << 7 | byte & 0x7F
+        if not byte & 0x80:
+            return number, at + place + 1
+    return number, at + 9

@@ -57,6 +57,8 @@ _W64: Final = b"riff\x2e\x91\xcf\x11"
 _MAGIC: Final = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"fLaC", b"OggS", b".snd", b"dns.", b"caff", _W64, b"ID3")
 
 _READ: Final = 1 << 16
+_FURTHEST: Final = (1 << 63) - 1
+"""libsndfile knows no place beyond, whatever a damaged header adds up to."""
 _TAIL: Final = 128
 """libmpg123 looks for a tag there."""
 
@@ -121,7 +123,7 @@ class View:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move to a position and return it."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
+        self._position = min(max(0, base + offset), _FURTHEST)
         return self._position
 
     def read(self, size: int) -> bytes:

@@ -13,6 +13,7 @@ import soundfile
 from plugin_core.audio.extent import Extent, check_extent
 from plugin_core.audio.info import ByteSpan
 from plugin_core.errors import SourceError
+from tests.audio_files import encode
 from tests.plugin_core.audio.library import Library, decode_with_ffmpeg, read_whole, refuse
 from tests.plugin_core.audio.test_probe import needs_ffmpeg
 
@@ -54,6 +55,9 @@ def test_counted_kind_is_whole_cut_or_joined(tmp_path: Path, plain: bytes) -> No
             ByteSpan(start, start + size),
             ByteSpan(start + size, start + 2 * size),
         )
+        for between in (b"APETAGEX" + struct.pack("<4I", 2000, 32, 0, 0) + bytes(40), b"TAG" + bytes(125)):
+            parts = check(path, before + plain + between + plain).parts
+            assert parts == (ByteSpan(start, start + size), ByteSpan(parts[1].start, parts[1].start + size))
         for lost in (1, 10, 1000, 5000):
             with pytest.raises(SourceError, match="is cut short"):
                 check(path, before + plain[:-lost])
@@ -110,6 +114,8 @@ def test_shorten_is_as_long_as_the_wav_that_it_was_made_of(tmp_path: Path) -> No
     read, note = read_whole(path)
     assert (read.shape, note) == ((40 * 256, 2), "")
     assert np.array_equal(read, decode_with_ffmpeg(path))
+    path.write_bytes(2 * make_shorten(40, 40 * 256))
+    assert "is several recordings joined" in refuse(path)
     path.write_bytes(make_shorten(30, 40 * 256))
     assert "it ends before its header says" in refuse(path)
 
@@ -137,6 +143,32 @@ def test_what_follows_a_song_of_the_amiga_is_no_sound(tmp_path: Path) -> None:
     for behind in (b"TAG" + bytes(125), bytes(1000), b"\1" * 50):
         path.write_bytes(plain + behind)
         assert np.array_equal(read_whole(path)[0][:, 0] * 32768, samples)
+
+
+@needs_ffmpeg
+def test_joined_voc_is_refused(library: Library, tmp_path: Path) -> None:
+    path = encode(library.file("s.wav"), tmp_path / "song.voc")
+    path.write_bytes(2 * path.read_bytes())
+    assert "is several recordings joined" in refuse(path)
+
+
+@needs_ffmpeg
+def test_zeros_behind_alac_in_caf_are_no_damage(library: Library, tmp_path: Path) -> None:
+    path = encode(library.file("s.wav"), tmp_path / "song.caf", "-c:a", "alac")
+    plain, whole = path.read_bytes(), read_whole(path)[0]
+    for zeros in (1, 100):
+        path.write_bytes(plain + bytes(zeros))
+        assert np.array_equal(read_whole(path)[0], whole)
+
+
+def test_size_beyond_all_places_says_nothing_on_the_screen(
+    library: Library, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = bytearray(library.file("s.rf64").read_bytes())
+    at = data.index(b"ds64") + 16
+    data[:4], data[at : at + 8] = b"BW64", b"\xff" * 7 + b"\x7f"
+    assert np.array_equal(read_whole(library.copy("s.bw64", tmp_path, data))[0], library.read("s.rf64"))
+    assert capfd.readouterr().err == ""
 
 
 @needs_ffmpeg
