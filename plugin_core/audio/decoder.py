@@ -140,8 +140,8 @@ class FfmpegDecoder:
         shown = show_path(self._path)
         if reason := reason or explain(run_quietly(again, is_asked_why=True), self._path):
             return SourceError(
-                f"{shown} cannot be decoded: {reason}",
-                remedy="install a newer ffmpeg, or save it in another format first",
+                f"{shown} is damaged, or cannot be decoded here: {reason}",
+                remedy=f"{AGAIN}, or install a newer ffmpeg",
             )
         return SourceError(f"{shown} is damaged, or ffmpeg is: it decodes nothing", remedy=AGAIN)
 

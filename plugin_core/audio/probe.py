@@ -337,7 +337,7 @@ def check_separable(path: Path, info: AudioInfo | Source) -> None:
     if info.sample_rate not in SAMPLE_RATES:
         raise SourceError(
             f"{shown} has a sample rate of {info.sample_rate} Hz; 8 to 192 kHz can be separated",
-            remedy="convert it first",
+            remedy="convert it first, to 44.1 or 96 kHz for example",
         )
     frames, needed = info.frames or round(info.duration * info.sample_rate), math.ceil(MIN_SECONDS * info.sample_rate)
     if frames < needed:

@@ -369,6 +369,25 @@ def test_failing_ffmpeg_is_said_in_our_words(tmp_path: Path) -> None:
         reader.read(1000)
 
 
+def test_what_ffmpeg_lacks_is_said_though_its_first_error_ends_it(tmp_path: Path) -> None:
+    if not shutil.which("ffprobe"):
+        pytest.skip("ffmpeg is not installed")
+    path = encode(write_song(tmp_path / "s.wav", 0.5), tmp_path / "a.m4a")
+    lacking = tmp_path / "ffmpeg"
+    lacking.write_text(
+        '#!/bin/sh\nfor one in "$@"; do [ "$one" = -xerror ] && exit 1; done\n'
+        "echo 'Error while decoding stream #0:0: Not yet implemented in FFmpeg, patches welcome' >&2\n"
+    )
+    lacking.chmod(0o755)
+
+    def which(name: str) -> str | None:
+        return str(lacking) if name == "ffmpeg" else shutil.which(name)
+
+    with open_reader(path, which=which) as reader, pytest.raises(SourceError, match="lacks the decoder for it") as told:
+        reader.read(1000)
+    assert "install a newer ffmpeg" in told.value.remedy
+
+
 @pytest.mark.parametrize("name", ["a.flac", pytest.param("a.m4a", marks=needs_ffmpeg)])
 def test_memory_does_not_grow_with_the_length(tmp_path: Path, name: str) -> None:
     path = write_samples(tmp_path / "a.flac", make_noise(4_000_000))
