@@ -9,6 +9,7 @@ import functools
 import re
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -152,9 +153,10 @@ def read_stream_info(block: bytes) -> StreamInfo:
 
 
 def find_frames(data: bytes, info: StreamInfo, *, is_backward: bool = False) -> Iterator[tuple[int, Frame]]:
-    """Give what by its header may be a frame, with its place; the last thousand places are tried."""
-    places = [found.start() for found in deque(_SYNC.finditer(data), maxlen=_MOST_TRIES)]
-    for place in reversed(places) if is_backward else places:
+    """Give what by its header may be a frame, with its place; a thousand places are tried, the first or the last."""
+    found = _SYNC.finditer(data)
+    for one in reversed(deque(found, maxlen=_MOST_TRIES)) if is_backward else islice(found, _MOST_TRIES):
+        place = one.start()
         frame = read_frame(data[place : place + _HEADER], info.block)
         if frame is not None:
             yield place, frame
@@ -225,7 +227,8 @@ def _reaches_end(tail: bytes, info: StreamInfo) -> bool:
 def _examine_torn(window: Window, start: int, end: int, info: StreamInfo) -> Structure:
     """Let a file that does not end with a whole frame be decoded to where it is damaged, whatever its header says."""
     length = min(end - start, 2 * LONGEST_FRAME)
-    furthest = max((frame.end for _, frame in find_frames(window.take(end - length, length), info)), default=0)
+    tail = window.take(end - length, length)
+    furthest = max((frame.end for _, frame in find_frames(tail, info, is_backward=True)), default=0)
     if not info.samples or furthest <= info.samples:
         return Structure()
     return Structure(layouts=(_lay_out(start, end, info, furthest),), told=info.samples / furthest)
