@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from plugin_core.errors import OutcomeUnknownError, ServiceError, SettingsError, SourceError, TransientError
-from plugin_core.transfer import Answer, Call, Data, FileBody, FilePart, Form, Multipart, Transfer
+from plugin_core.transfer import Answer, Call, Data, FileBody, FilePart, Form, Multipart, Transfer, clients
 from plugin_core.transfer.pauses import RateBudget
 from tests.plugin_core.transfer.box import TOKEN, BoxSimulator, Waits
 from tests.simulators.faults import (
@@ -106,6 +106,38 @@ def test_keeps_to_the_rate_it_is_told(box: BoxSimulator, waits: Waits) -> None:
     assert waits.slept == [pytest.approx(60)]
 
 
+@pytest.mark.parametrize("connections", [2, 9], ids=["in-line", "at-once"])
+def test_calls_side_by_side_keep_to_what_is_left(
+    monkeypatch: pytest.MonkeyPatch, waits: Waits, connections: int
+) -> None:
+    monkeypatch.setattr(clients, "CONNECTIONS", connections)
+    started: list[float] = []
+
+    async def answer(_: httpx.Request) -> httpx.Response:
+        started.append(waits.now)
+        left = max(4 - started.count(waits.now), 0)
+        await let_others_go()
+        return httpx.Response(200, json={}, headers={"X-RateLimit-Limit": "4", "X-RateLimit-Remaining": str(left)})
+
+    async def sleep(seconds: float) -> None:
+        await let_others_go()
+        await waits.sleep(seconds)
+
+    async def go() -> None:
+        made = Call(method="GET", url="https://box.example/x", what="Box x")
+        async with waits.transfer(transport=httpx.MockTransport(answer), sleep=sleep) as transfer:
+            await transfer.send(made)
+            await asyncio.gather(*(transfer.send(made) for _ in range(6)))
+
+    asyncio.run(go())
+    assert (started.count(started[0]), len(started)) == (4, 7)
+
+
+async def let_others_go() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 UNKNOWN: dict[str, Callable[[], Fault]] = {
     "500": server_error,
     "502-html": bad_gateway,
@@ -150,7 +182,7 @@ def test_a_paid_request_is_tried_again_while_nothing_was_sent(waits: Waits, kind
     made = Call(method="POST", url="https://box.example/x", what="Box x", body=Form({"a": "1"}))
     with pytest.raises(TransientError):
         run(waits.transfer(transport=httpx.MockTransport(refuse_connection)), made, once=True)
-    assert len(tried) == 4
+    assert (len(tried), waits.slept) == (4, [1.0, 2.0, 4.0])
 
 
 def test_a_closed_port_is_transient(waits: Waits) -> None:
