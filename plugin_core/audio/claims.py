@@ -59,6 +59,7 @@ _UNREAD: Final = {
     b"LPAC": ("LPAC", "lpac"),
 }
 """Kinds that nothing here reads, and the program that does."""
+_REAL_CHUNKS: Final = (b".RMF", b"PROP", b"CONT", b"MDPR", b"DATA", b"INDX", b"RMMD", b"RJMD", b"RMJE")
 _REAL_SURPLUS: Final = 10
 """Bytes that ffmpeg counts and does not write."""
 
@@ -281,7 +282,7 @@ def _count_adx(window: Window) -> int:
 def _measure_real(window: Window, start: int) -> int:
     """Go through RealMedia's chunks; 0 is the size of sound whose writer could not go back to say it."""
     at = start
-    while len(head := window.take(at, 8)) == 8 and (length := int.from_bytes(head[4:], "big")) >= 8:
+    while (head := window.take(at, 8))[:4] in _REAL_CHUNKS and (length := int.from_bytes(head[4:], "big")) >= 8:
         at += length
     return at - start - _REAL_SURPLUS
 

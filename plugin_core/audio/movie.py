@@ -388,8 +388,9 @@ def _read_places(tables: memoryview) -> Iterator[int]:
 def _read_edits(content: memoryview) -> Iterator[Edit]:
     form = ">Qqi" if content[0] == 1 else ">Iii"
     (count,) = struct.unpack_from(">I", content, 4)
-    for number in range(count):
-        length, start, speed = struct.unpack_from(form, content, 8 + number * struct.calcsize(form))
+    if not 0 < count <= (len(content) - 8) // struct.calcsize(form):
+        raise OddBoxError
+    for length, start, speed in struct.iter_unpack(form, content[8 : 8 + count * struct.calcsize(form)]):
         yield Edit(length, start, speed == _PLAIN_SPEED)
 
 

@@ -36,6 +36,7 @@ from plugin_core.audio.source_file import (
     Memory,
     damaged,
     describe_break,
+    describe_index,
     describe_length,
     describe_loose,
     describe_more,
@@ -223,6 +224,8 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
     if info.container == "M4A" and movie is None and (movie := read_movie(path, descriptor)) is not None:
         # The name of its first box is none.
         info = probe_with_ffprobe(ffprobe, path, movie, extent.span)
+    if info.container == "M4A" and movie is None:
+        info = msgspec.structs.replace(info, note=info.note or describe_index(path))
     if info.container == "MP3" and (read := _probe_behind(path, descriptor, passage)) is not None:
         return read
     seconds = extent.seconds or info.duration

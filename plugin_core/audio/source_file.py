@@ -364,6 +364,10 @@ def describe_gap(path: Path, seconds: float) -> str:
     )
 
 
+def describe_index(path: Path) -> str:
+    return f"{path.name} has a damaged index: silence that its encoder added may be among what was read"
+
+
 def describe_rest(path: Path, size: int) -> str:
     return f"{path.name} ends with {size} bytes that are no sound: they were left out"
 

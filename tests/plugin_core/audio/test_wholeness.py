@@ -436,6 +436,28 @@ def test_m4a_whose_first_box_has_no_name_begins_and_ends_on_its_samples(library:
 
 
 @needs_ffmpeg
+def test_m4a_whose_edit_list_is_damaged_says_that_priming_may_be_heard(library: Library, tmp_path: Path) -> None:
+    movie = bytearray(library.file("s.m4a").read_bytes())
+    movie[movie.index(b"elst") + 11] = 0
+
+    assert (
+        "silence that its encoder added may be among what was read"
+        in probe(library.copy("s.m4a", tmp_path, movie)).note
+    )
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("behind", [b"APETAGEX" + bytes(100), b"text" * 100], ids=["tag", "text"])
+def test_what_is_behind_a_real_media_file_is_no_part_of_it(library: Library, tmp_path: Path, behind: bytes) -> None:
+    path = encode(library.file("s.wav"), tmp_path / "s.rm", "-c:a", "ac3", "-t", "1")
+    samples = read_whole(path)[0]
+
+    path.write_bytes(path.read_bytes() + behind)
+
+    assert np.array_equal(read_whole(path)[0], samples)
+
+
+@needs_ffmpeg
 def test_matroska_without_sizes_that_ends_inside_a_block_says_so(library: Library, tmp_path: Path) -> None:
     path = encode(library.file("s.wav"), tmp_path / "live.mka", "-c:a", "libvorbis", "-t", "1", "-live", "1")
     assert read_whole(path)[1] == ""
