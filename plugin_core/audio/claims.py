@@ -60,8 +60,6 @@ _UNREAD: Final = {
 }
 """Kinds that nothing here reads, and the program that does."""
 _REAL_CHUNKS: Final = (b".RMF", b"PROP", b"CONT", b"MDPR", b"DATA", b"INDX", b"RMMD", b"RJMD", b"RMJE")
-_REAL_SURPLUS: Final = 10
-"""Bytes that ffmpeg counts and does not write."""
 
 
 class LengthClaim(NamedTuple):
@@ -284,7 +282,7 @@ def _measure_real(window: Window, start: int) -> int:
     at = start
     while (head := window.take(at, 8))[:4] in _REAL_CHUNKS and (length := int.from_bytes(head[4:], "big")) >= 8:
         at += length
-    return at - start - _REAL_SURPLUS
+    return at - start - 10  # Bytes that ffmpeg counts and does not write.
 
 
 _KINDS: Final[dict[bytes, Callable[[Window, int], int]]] = {

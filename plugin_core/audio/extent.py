@@ -61,6 +61,8 @@ _CAF_CHUNK: Final = 12
 _CAF_OPEN: Final = (1 << 64) - 1
 """The size of sound that goes on to the end, whatever that is."""
 _TTA_HEAD: Final = 22
+_BOXES: Final = b"ftyp moov mdat moof mfra free skip wide uuid sidx styp meta udta".split()
+"""Names of those that lie in no other."""
 _INDEX: Final = 1 << 20
 """More bytes than a ``sidx`` has, however large its box says that it is."""
 
@@ -170,7 +172,7 @@ def _list_objects(window: Window, start: int, end: int) -> Iterator[_Box]:
 
 
 def _check_boxes(path: Path, window: Window, size: int) -> bool:
-    at = last = before = 0
+    at = last = suspect = 0
     while at < size and len(head := window.take(at, 16)) >= 8:
         length, name = int.from_bytes(head[:4], "big"), head[4:8]
         if at and name == b"ftyp":
@@ -180,15 +182,28 @@ def _check_boxes(path: Path, window: Window, size: int) -> bool:
         if length < 8 or not name.strip(b"\xa9").isascii():
             # 0 is a box that reaches to the end; less than its own head is no box.
             break
-        before, last, at = last, at, at + length
+        if not suspect and name not in _BOXES:
+            suspect = last
+        last, at = at, at + length
         end = at + _measure_indexed(window.take(last, min(length, _INDEX))) if name == b"sidx" else at
         if end > size and name in (b"mdat", b"moov", b"moof", b"sidx"):
             raise cut_short(path, 1 - size / end)
-    if at != size and not window.is_silent(at, size) and window.find(b"ftyp", max(before, 8), size) < size:
+    if at != size and _find_movie(window, suspect or last, size) < size:
         raise joined(path)
     if at < size and not window.is_silent(at, size) and (window.find(b"moof", at, size) < size or size - at < 8):
         raise damaged(path, None, "its parts do not follow each other")
     return at == size
+
+
+def _find_movie(window: Window, start: int, size: int) -> int:
+    """Return where another MP4 begins; the end where none does."""
+    at = window.find(b"ftyp", max(start, 8), size)
+    while at < size:
+        length = int.from_bytes(window.take(at - 4, 4), "big")
+        if window.take(at + length, 4) in _BOXES:
+            return at
+        at = window.find(b"ftyp", at + 1, size)
+    return size
 
 
 def _measure_indexed(box: bytes) -> int:

@@ -5,6 +5,7 @@ libsndfile takes what is there for the whole, and reads only the first of severa
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -19,6 +20,9 @@ _HEADER: Final = 27
 _ROOM: Final = _HEADER + 255 + 255 * 255
 """The largest page."""
 _BEGIN, _END = 2, 4
+_SUM: Final = slice(22, 26)
+_MIRRORED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+"""Each byte with its bits the other way round."""
 _CODECS: Final = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"fLaC", b"Speex   ")
 """How the first packet of a stream of sound begins."""
 
@@ -63,6 +67,14 @@ class OggPage(NamedTuple):
         """Where its last packet ends, in samples or the like; -1 where none ends in it."""
         return int.from_bytes(self.head[6:14], "little", signed=True)
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether its checksum is right; a page of which it is not is passed over by every decoder."""
+        whole = b"".join((self.head[: _SUM.start], bytes(4), self.head[_SUM.stop :], self.lacing, self.body))
+        # Ogg's CRC takes the highest bits first, zlib's the lowest, and inverts them before and afterwards.
+        mirrored = ~zlib.crc32(whole.translate(_MIRRORED), 0xFFFFFFFF) & 0xFFFFFFFF
+        return mirrored.to_bytes(4, "big").translate(_MIRRORED) == self.head[_SUM]
+
     def holds(self, *starts: bytes) -> bool:
         """Tell whether its first bytes are one of these."""
         return bytes(self.body[:8]).startswith(starts)
@@ -74,7 +86,7 @@ class _Link:
     def __init__(self, start: int) -> None:
         self.start = self.end = start
         self.serial: int | None = None
-        self.is_ended = self.is_broken = self.is_backward = self.has_begun = False
+        self.is_ended = self.is_broken = self.is_wrong = self.is_backward = self.has_begun = False
         self._number = self._place = 0
 
     def add(self, page: OggPage) -> None:
@@ -88,6 +100,7 @@ class _Link:
             self._number += 1
             self.is_broken |= page.number != self._number
             self._number = page.number
+            self.is_wrong |= not page.is_sound
             if page.place >= 0:
                 self.is_backward |= page.place < self._place
                 self._place = page.place
@@ -162,6 +175,8 @@ def _check(path: Path, link: _Link, count: int) -> None:
     shown = show_path(path)
     if link.is_broken:
         raise SourceError(f"{shown} is damaged: pages in its middle are missing", remedy=AGAIN)
+    if link.is_wrong:
+        raise SourceError(f"{shown} is damaged: the checksum of a page is wrong", remedy=AGAIN)
     if link.is_backward:
         raise SourceError(f"{shown} is damaged: a page says that it ends before the one in front of it", remedy=AGAIN)
     if not link.is_ended:

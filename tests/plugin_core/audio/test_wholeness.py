@@ -419,9 +419,13 @@ def test_fragments_of_which_one_lacks_bytes_are_refused(library: Library, tmp_pa
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("name", ["s.wma", "s.m4a"])
+@pytest.mark.parametrize("name", ["s.wma", "s.m4a", "fragments.m4a"])
 def test_joined_files_of_which_the_first_is_cut_are_refused(library: Library, tmp_path: Path, name: str) -> None:
-    whole = library.file(name).read_bytes()
+    if name == "fragments.m4a":
+        options = ("-c:a", "aac", "-t", "1", "-movflags", "frag_keyframe+empty_moov")
+        whole = encode(library.file("s.wav"), tmp_path / "one.m4a", *options).read_bytes()
+    else:
+        whole = library.file(name).read_bytes()
 
     assert "is several recordings joined" in refuse(library.copy(name, tmp_path, whole[:-37] + whole))
 
@@ -565,6 +569,16 @@ def test_ogg_cut_at_a_page_has_no_end_mark_and_is_refused(library: Library, tmp_
     pages = list_ogg_pages(whole)
     for cut in (pages[len(pages) // 2], pages[-2], pages[-1]):
         assert "is cut short: the mark of its end is missing" in refuse(library.copy(name, tmp_path, whole[:cut]))
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["s.ogg", "s.opus"])
+def test_ogg_of_which_a_page_is_damaged_is_refused(library: Library, tmp_path: Path, name: str) -> None:
+    """Decoders leave out such a page without a word, a second of sound or more."""
+    data = bytearray(library.file(name).read_bytes())
+    data[len(data) // 2] ^= 1
+
+    assert "is damaged: the checksum of a page is wrong" in refuse(library.copy(name, tmp_path, data))
 
 
 @needs_ffmpeg
