@@ -43,7 +43,8 @@ def clean(text: str) -> str:
 
     Cleaning twice changes nothing more.
     """
-    return _in_host_words(disarm(_BREAK.sub(" ", text)))
+    # As nearly all texts are: none has a line end then.
+    return _in_host_words(text if text.isprintable() else disarm(_BREAK.sub(" ", text)))
 
 
 def encodable(text: str) -> str:
