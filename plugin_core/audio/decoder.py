@@ -48,6 +48,7 @@ _TIMED: Final = frozenset({"FLV", "MKV", "MPEG", "TS"})
 """Containers in which each packet has a time: the end of the last one tells what is missing in front of it."""
 _PRIMED_SECONDS: Final = 0.015
 """More than rounding makes, and what Opus and Vorbis begin with; the packets of most codecs are longer."""
+_OPUS_SECONDS: Final = 0.035
 _PROGRESS: Final = re.compile(
     rb"^(?:frame|fps|stream_\w+|bitrate|total_size|out_time\w*|\w+_frames|speed|progress)=.*\n?", re.M
 )
@@ -153,7 +154,14 @@ class FfmpegDecoder:
         if missing or info.is_headerless or len(info.layouts) > 1:
             return missing > 0
         silence = sum(piece.silence for piece in info.timeline.pieces) if info.timeline else 0
-        return abs(self.position + silence - info.duration * info.sample_rate) > _DOUBTFUL_SECONDS * info.sample_rate
+        short = info.duration - (self.position + silence) / info.sample_rate
+        # A Matroska tells to the millisecond when its sound ends; of Opus, what is left out of the last packet as well.
+        bar = (
+            (_OPUS_SECONDS if info.codec == "opus" else _PRIMED_SECONDS)
+            if info.container == "MKV"
+            else _DOUBTFUL_SECONDS
+        )
+        return short > bar or short < -_DOUBTFUL_SECONDS
 
 
 def _is_timed(info: AudioInfo) -> bool:

@@ -273,7 +273,7 @@ def _ends_inside_element(path: Path, window: Window, start: int, size: int) -> b
         if name == _EBML:
             raise joined(path)
         if width > 4:
-            return False
+            return not window.is_silent(at, size)
         length, at = _read_size(window, at + width)
         if name not in (_SEGMENT, _CLUSTER):
             if length is None:

@@ -348,10 +348,16 @@ def test_joined_streams_of_different_rates_are_refused(library: Library, tmp_pat
 
 @needs_ffmpeg
 def test_sound_that_ends_where_a_whole_container_is_damaged_is_refused(library: Library, tmp_path: Path) -> None:
-    matroska = bytearray(library.file("s.mka").read_bytes())
-    lost = len(matroska) // 10
-    matroska[5 * lost : 6 * lost] = bytes(lost)
+    whole = library.file("s.mka").read_bytes()
+    lost = len(whole) // 10
+    matroska = whole[: 5 * lost] + bytes(lost) + whole[6 * lost :]
     assert "is damaged at 0:0" in refuse(library.copy("s.mka", tmp_path, matroska))
+    # A few packets of 20 ms at the end.
+    opus = encode(library.file("s.wav"), tmp_path / "opus.mka", "-c:a", "libopus", "-t", "1")
+    whole = opus.read_bytes()
+    end = whole.rindex(b"\x1c\x53\xbb\x6b") - 1000
+    opus.write_bytes(whole[:end] + bytes(300) + whole[end + 300 :])
+    assert "is damaged at 0:00.9" in refuse(opus)
 
     movie = bytearray(library.file("s.m4a").read_bytes())
     place = movie.index(b"stco") + 12
