@@ -142,9 +142,10 @@ def examine_pcm(path: Path, descriptor: int, start: int) -> Structure | None:
             return found and msgspec.structs.replace(found, container="WAV")
         is_patched = behind.is_sound or one.magic == b"caff" or (one.magic == b"RIFF" and has >= _MOST_IN_WAV)
         is_odd = has & 1 and has == one.told and _is_odd(window, one)
-        stop = one.body + has if one.kind.width == 8 or one.kind is _SVX else until
-        # In W64 and SVX libsndfile takes for sound what follows it.
-        is_more = (one.magic == b"riff" or one.kind is _SVX) and stop < until
+        # In W64, SVX, and AU that is not plain PCM, libsndfile takes for sound what follows it.
+        is_closed = one.magic in (b"riff", *_PLAIN) or one.kind is _SVX
+        stop = one.body + has if is_closed or one.magic == b"caff" else until
+        is_more = is_closed and stop < until
         is_wrong |= bool(_rename(window, one))
         is_wrong |= behind.is_sound or is_odd or is_more or (is_patched and (missing > 0 or not one.is_told))
         told, there = told + (one.told if one.is_told else has), there + has

@@ -135,14 +135,14 @@ def test_what_nothing_reads_is_refused_by_its_name(tmp_path: Path, head: bytes, 
     assert words in refuse(path)
 
 
-def test_what_follows_a_song_of_the_amiga_is_no_sound(tmp_path: Path) -> None:
-    samples = np.arange(7001, dtype=np.int16)
-    path = tmp_path / "song.svx"
-    soundfile.write(path, samples, 44100, format="SVX", subtype="PCM_16")
-    plain = path.read_bytes()
+@pytest.mark.parametrize(("form", "coding"), [("SVX", "PCM_16"), ("AU", "G721_32"), ("AU", "PCM_16")])
+def test_what_follows_sound_that_is_counted_is_no_sound(tmp_path: Path, form: str, coding: str) -> None:
+    path = tmp_path / "song"
+    soundfile.write(path, np.arange(7000, dtype=np.int16), 44100, format=form, subtype=coding)
+    plain, whole = path.read_bytes(), read_whole(path)[0]
     for behind in (b"TAG" + bytes(125), bytes(1000), b"\1" * 50):
         path.write_bytes(plain + behind)
-        assert np.array_equal(read_whole(path)[0][:, 0] * 32768, samples)
+        assert np.array_equal(read_whole(path)[0], whole)
 
 
 @needs_ffmpeg
