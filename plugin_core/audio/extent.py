@@ -156,8 +156,9 @@ def _check_asf(path: Path, window: Window, size: int) -> Extent:
     end = header_size + int.from_bytes(data[16:24], "little")
     if end > size:
         raise cut_short(path, (end - size) / (end - header_size))
-    *_, last = (box.end for box in (_Box(b"", end, end), *_list_objects(window, end, size)))
-    if (end < size and window.take(end, 16) == _ASF) or (last != size and window.find(_ASF, header_size, size) < size):
+    objects = list(_list_objects(window, end, size))
+    last = objects[-1].end if objects else end
+    if _ASF in {one.name for one in objects} or (last != size and window.find(_ASF, header_size, size) < size):
         raise joined(path)
     play, preroll = (int.from_bytes(window.take(about + at, 8), "little") for at in (64, 80))
     return Extent(is_whole=True, seconds=max(0.0, play / 1e7 - preroll / 1e3))
@@ -277,7 +278,7 @@ def _ends_inside_element(path: Path, window: Window, start: int, size: int) -> b
         length, at = _read_size(window, at + width)
         if name not in (_SEGMENT, _CLUSTER):
             if length is None:
-                return at > size - 8
+                return True
             at += length
     return at > size
 

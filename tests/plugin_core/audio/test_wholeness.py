@@ -494,6 +494,18 @@ def test_joined_files_that_cannot_be_read_so_are_refused(library: Library, tmp_p
 
 
 @needs_ffmpeg
+def test_joined_wma_behind_an_index_is_refused(library: Library, tmp_path: Path) -> None:
+    whole = library.file("s.wma").read_bytes()
+    index = bytes.fromhex("90080033b1e5cf1189f400a0c90349cb") + (56).to_bytes(8, "little") + bytes(32)
+    path = library.copy("s.wma", tmp_path, whole + index)
+    assert np.array_equal(read_whole(path)[0], library.read("s.wma"))
+
+    path.write_bytes(whole + index + whole + index)
+
+    assert "is several recordings joined in one file" in refuse(path)
+
+
+@needs_ffmpeg
 def test_joined_files_of_which_one_gives_no_size_are_refused_where_ffmpeg_alone_knows_the_codec(
     library: Library, tmp_path: Path
 ) -> None:
