@@ -123,8 +123,7 @@ def examine_pcm(path: Path, descriptor: int, start: int) -> Structure | None:
     magic = window.take(start, 4)
     layouts: list[FileLayout] = []
     told = there = missing = 0
-    # libsndfile looks behind a tag for an MP3 alone.
-    is_wrong = start > 0
+    is_tagged, is_wrong = start > 0, False
     while (one := _read_recording(window, start, size)) is not None:
         _refuse_contradiction(path, window, one)
         is_mpeg = _holds_mpeg(window, one)
@@ -157,6 +156,8 @@ def examine_pcm(path: Path, descriptor: int, start: int) -> Structure | None:
                 return Structure(needs_ffmpeg=True)
             break
         start = behind.seam
+    # libsndfile looks behind a tag for an MP3 alone.
+    is_wrong |= is_tagged
     if not layouts and magic == b"riff":
         # libsndfile finds sound in a damaged one, and takes floats for integers.
         return Structure(needs_ffmpeg=True)
