@@ -77,8 +77,8 @@ def choose_amr(head: bytes) -> tuple[int, FrameReader] | None:
 
 
 def _read_amr(sizes: tuple[int, ...], head: bytes) -> StreamFrame | None:
-    # The highest bit, and the two lowest, are padding.
-    size = sizes[head[0] >> 3 & 15] if head and not head[0] & 0x83 else 0
+    # The highest bit, and the two lowest, are padding; zeros alone are no frame.
+    size = sizes[head[0] >> 3 & 15] if any(head) and not head[0] & 0x83 else 0
     return StreamFrame(size, _AMR_SECONDS) if size else None
 
 

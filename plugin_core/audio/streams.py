@@ -13,6 +13,7 @@ from plugin_core.audio.source_file import (
     LEAP,
     FileReading,
     Window,
+    damaged,
     describe_break,
     describe_rest,
     describe_torn,
@@ -78,6 +79,9 @@ def examine_stream(path: Path, descriptor: int, passage: FileReading | None, sta
     if amr is not None and window.take(walk.end, first) == head[:first]:
         raise joined(path)
     note = _describe_end(path, window, walk, size, read, window.take(first, 1))
+    if amr is not None and note and not read(window.take(walk.end, FRAME_HEAD)):
+        # Nothing marks its frames, so that what follows may as well be some.
+        raise damaged(path, walk.seconds)
     is_cut |= walk.end < size or front > 0
     # Of a frame that is cut the decoder gives nothing, or refuses it.
     stop = size if walk.end < size and read(window.take(walk.end, FRAME_HEAD)) else walk.end

@@ -323,6 +323,24 @@ def test_stream_that_lacks_bytes_in_its_middle_is_read_to_its_end_and_said(
 
 
 @needs_ffmpeg
+def test_amr_is_read_whole_or_refused(tmp_path: Path) -> None:
+    """Nothing marks where its frames begin: behind a damaged one nobody can tell sound from something else."""
+    path = tmp_path / "s.amr"
+    frames = b"".join(bytes([0x3C]) + bytes([number]) * 31 for number in range(50))
+    path.write_bytes(b"#!AMR\n" + frames)
+    samples, note = read_whole(path)
+    assert (samples.shape, note) == ((8000, 1), "")
+
+    for behind in (b"TAG" + bytes(125), bytes(500)):
+        path.write_bytes(b"#!AMR\n" + frames + behind)
+        assert np.array_equal(read_whole(path)[0], samples)
+    path.write_bytes(b"#!AMR\n" + frames[:640] + frames[650:])
+    assert "s.amr is damaged at 0:00.4" in refuse(path)
+    path.write_bytes(b"#!AMR\n" + frames + b"#!AMR\n" + frames)
+    assert "is several recordings joined in one file" in refuse(path)
+
+
+@needs_ffmpeg
 def test_mp3_whose_first_frame_is_damaged_says_that_it_does_not_begin_with_sound(
     library: Library, tmp_path: Path
 ) -> None:
