@@ -59,6 +59,11 @@ _UNREAD: Final = {
     b"LPAC": ("LPAC", "lpac"),
 }
 """Kinds that nothing here reads, and the program that does."""
+_MUSEPACK: Final = b"MP+"
+_MUSEPACK_VERSION: Final = 7
+_MUSEPACK_FRAMES: Final = 1 << 24
+"""More than five days of sound have."""
+_MUSEPACK_BANDS: Final = 32
 _REAL_CHUNKS: Final = (b".RMF", b"PROP", b"CONT", b"MDPR", b"DATA", b"INDX", b"RMMD", b"RJMD", b"RMJE")
 
 
@@ -285,7 +290,22 @@ def _measure_real(window: Window, start: int) -> int:
     return at - start - 10  # Bytes that ffmpeg counts and does not write.
 
 
+def _measure_musepack(window: Window, start: int) -> int:
+    """Measure a Musepack 7 up to where another begins, or to the end."""
+    at = window.find(_MUSEPACK, start + 1, window.size)
+    while at < window.size and not _is_musepack(window, at):
+        at = window.find(_MUSEPACK, at + 1, window.size)
+    return at - start
+
+
+def _is_musepack(window: Window, start: int) -> bool:
+    """Tell whether a version, a number of frames and one of bands that can be stand behind the mark."""
+    version, frames, bands = struct.unpack("<3xBI3xB", window.take(start, 12).ljust(12, b"\0"))
+    return bool(version & 15 == _MUSEPACK_VERSION and 0 < frames < _MUSEPACK_FRAMES and bands & 63 < _MUSEPACK_BANDS)
+
+
 _KINDS: Final[dict[bytes, Callable[[Window, int], int]]] = {
+    _MUSEPACK: _measure_musepack,
     b"Creative Voice ": _measure_voc,
     b".SoX": _measure_sox,
     b"XoS.": _measure_sox,
@@ -306,7 +326,7 @@ _KINDS: Final[dict[bytes, Callable[[Window, int], int]]] = {
     _WTV: _measure_alike,
     **dict.fromkeys(_IRCAM, _measure_alike),
 }
-_SLICED: Final = frozenset(_KINDS) - {b"Creative Voice ", b"\x80\x00", b".RMF"}
+_SLICED: Final = frozenset(_KINDS) - {b"Creative Voice ", b"\x80\x00", b".RMF", _MUSEPACK}
 """Of which ffmpeg reads one that lies in the middle of a file."""
 
 

@@ -40,7 +40,7 @@ _OF_PICTURES: Final = re.compile(
     rb"\[(png|mjpeg|gif|bmp|webp|tiff|IMGUTILS) @|[Pp]icture|Video: |Last message repeated"
 )
 """Complaints of a cover, which is no damage of the sound: many a JPEG is called a PNG."""
-_SUMMED: Final = frozenset({"flac", "mlp", "mp4als", "tak", "truehd", "tta", "wavpack"})
+_SUMMED: Final = frozenset({"ac3", "eac3", "flac", "mlp", "mp4als", "tak", "truehd", "tta", "wavpack"})
 """Codecs of which each frame has a checksum that ffmpeg looks at only when it is told to."""
 _DOUBTFUL_SECONDS: Final = 0.1
 """More than encoders add in front and at the end."""

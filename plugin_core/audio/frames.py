@@ -46,6 +46,10 @@ _AMR_SIZES: Final = {
 }
 """By how a file begins: bytes of a frame of each mode."""
 _AMR_SECONDS: Final = 0.02
+_GSM_SIZE: Final = 33
+_GSM_MARK: Final = 13
+GSM_START: Final = 12 * _GSM_SIZE
+"""So many frames that begin alike are no chance."""
 FRAME_HEAD: Final = 16
 """Enough of a frame to read its header."""
 
@@ -80,6 +84,16 @@ def _read_amr(sizes: tuple[int, ...], head: bytes) -> StreamFrame | None:
     # The highest bit, and the two lowest, are padding; zeros alone are no frame.
     size = sizes[head[0] >> 3 & 15] if any(head) and not head[0] & 0x83 else 0
     return StreamFrame(size, _AMR_SECONDS) if size else None
+
+
+def read_gsm(head: bytes) -> StreamFrame | None:
+    """Read what begins a frame of GSM 06.10: no more than half a byte is the same in all."""
+    return StreamFrame(_GSM_SIZE, _AMR_SECONDS) if head and head[0] >> 4 == _GSM_MARK else None
+
+
+def is_gsm(start: bytes) -> bool:
+    """Tell whether the first frames of a stream are GSM 06.10's."""
+    return len(start) >= GSM_START and all(read_gsm(start[at:]) for at in range(0, GSM_START, _GSM_SIZE))
 
 
 def read_ac3(head: bytes) -> StreamFrame | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.envelope import measure_tag
-from plugin_core.audio.frames import FRAME_HEAD, FrameReader, choose_amr, choose_reader
+from plugin_core.audio.frames import FRAME_HEAD, GSM_START, FrameReader, choose_amr, choose_reader, is_gsm, read_gsm
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.source_file import (
     LEAP,
@@ -73,14 +73,16 @@ def examine_stream(path: Path, descriptor: int, passage: FileReading | None, sta
     front = _find_front(window, size)
     amr = choose_amr(head)
     first, read = amr or (front, choose_reader(window.take(front, FRAME_HEAD)))
+    if read is None and is_gsm(window.take(front, GSM_START)):
+        read = read_gsm
     if read is None:
         return Stream()
     walk = _walk(path, Window(path, descriptor, passage, first=start), first, size, read)
     if amr is not None and window.take(walk.end, first) == head[:first]:
         raise joined(path)
     note = _describe_end(path, window, walk, size, read, window.take(first, 1))
-    if amr is not None and note and not read(window.take(walk.end, FRAME_HEAD)):
-        # Nothing marks its frames, so that what follows may as well be some.
+    if (amr is not None or read is read_gsm) and note and not read(window.take(walk.end, FRAME_HEAD)):
+        # Nothing marks its frames enough, so that what follows may as well be some.
         raise damaged(path, walk.seconds)
     is_cut |= walk.end < size or front > 0
     # Of a frame that is cut the decoder gives nothing, or refuses it.

@@ -436,6 +436,32 @@ def test_musepack_is_what_its_own_decoder_gives_or_refused(tmp_path: Path) -> No
         assert "counts other samples than it holds" in refuse(write(path, replace(plain, at, count)))
 
 
+@pytest.mark.parametrize("between", [b"", b"APETAGEX\xd0\x07\0\0\x64" + bytes(119)], ids=["bare", "tagged"])
+def test_joined_musepack_of_the_old_version_is_refused(tmp_path: Path, between: bytes) -> None:
+    # Frames of one band without sound: a length in 20 bits, and eight bits, in words with the lowest byte first.
+    bits = "0" * 8 + f"{8:020b}{0:08b}" * 40
+    words = [int(bits[at : at + 32].ljust(32, "0"), 2) for at in range(0, len(bits), 32)]
+    plain = b"MP+\7" + struct.pack("<5I", 40, 1 << 30, 0, 0, 0) + struct.pack(f"<{len(words)}I", *words) + bytes(8)
+    read, note = read_whole(write(tmp_path / "song.mpc", plain + between))
+    assert (len(read), note) == (40 * 1152, "")
+
+    for second in (plain, plain[:-30]):
+        assert "is several recordings joined" in refuse(write(tmp_path / "song.mpc", plain + between + second))
+
+
+def test_gsm_ends_in_front_of_its_tags(tmp_path: Path) -> None:
+    song = write_samples(tmp_path / "song.wav", make_song(1.0, 8000)[:, :1], 8000, subtype="PCM_16")
+    plain = encode(song, tmp_path / "song.gsm", "-c:a", "libgsm").read_bytes()
+    whole, _ = read_whole(tmp_path / "song.gsm")
+    assert len(whole) == 8000
+
+    for behind in (b"TAG" + bytes(125), b"APETAGEX\xd0\x07\0\0\x64" + bytes(119), bytes(1000)):
+        read, note = read_whole(write(tmp_path / "song.gsm", plain + behind))
+        assert note == ""
+        assert np.array_equal(read, whole)
+    assert "is damaged at 0:0" in refuse(write(tmp_path / "song.gsm", replace(plain, 20 * 33, bytes(5))))
+
+
 def test_joined_flv_is_refused(song: Path, tmp_path: Path) -> None:
     path = encode(song, tmp_path / "song.flv", "-c:a", "aac")
     assert "is several recordings joined" in refuse(write(path, 2 * path.read_bytes()))
