@@ -26,7 +26,7 @@ from plugin_core.audio.source_file import (
     describe_torn,
     joined,
 )
-from plugin_core.audio.streams import examine_stream
+from plugin_core.audio.streams import MUSEPACK, TTA, check_tta, examine_stream, read_musepack
 
 _ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_DATA: Final = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
@@ -47,20 +47,19 @@ _WAVPACK: Final = b"wvpk"
 _WAVPACK_HEAD: Final = 32
 _WAVPACK_FIRST: Final = 0x800
 """The flag of the first of the blocks that hold the channels of the same time."""
-_MUSEPACK: Final = b"MPCK"
-_MUSEPACK_DELAY: Final = 481
-"""Samples that its decoder gives before the first of the music."""
-_MUSEPACK_FRAME: Final = 1152
-"""Samples in each channel of a frame, of which a packet holds 1, 4, 16 or more."""
-_CHECKSUM_AND_VERSION: Final = 5
-_TTA: Final = b"TTA1"
 _CAF: Final = b"caff"
+_CAF_BEGIN: Final = b"caff\0\1\0\0desc"
 _CAF_FIRST: Final = 8
 _CAF_CHUNK: Final = 12
 """Bytes of a chunk's head."""
 _CAF_OPEN: Final = (1 << 64) - 1
 """The size of sound that goes on to the end, whatever that is."""
-_TTA_HEAD: Final = 22
+_CAF_ABOUT: Final = 32
+_CAF_TABLE: Final = 24
+"""Bytes of what describes the sound, and of what precedes the sizes of packets."""
+_ALAC_HEAD: Final = 7
+_ALAC_IS_SHORT: Final = 36
+"""Of the bits of a packet's head, counted from behind, that which says that its length follows."""
 _BOXES: Final = b"ftyp moov mdat moof mfra free skip wide uuid sidx styp meta udta".split()
 """Names of those that lie in no other."""
 _INDEX: Final = 1 << 20
@@ -133,13 +132,13 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
         return _check_flv(path, window, end - start)
     if head.startswith(_CAF):
         return _check_caf(path, window, end - start)
-    if head.startswith(_TTA):
-        _check_tta(path, window, end - start)
+    if head.startswith(TTA):
+        check_tta(path, window, end - start)
         return Extent()
     if head.startswith(_WAVPACK):
         return _check_wavpack(path, Window(path, descriptor, passage, first=start), size)
-    if head.startswith(_MUSEPACK):
-        return Extent(played=_read_musepack(path, window, size))
+    if head.startswith(MUSEPACK):
+        return Extent(played=read_musepack(path, window, size))
     claim = check_claim(path, Window(path, descriptor, passage, room=LEAP, first=start), end - start, size)
     return claim and Extent(parts=claim.parts, samples=claim.samples, goes_on=claim.goes_on)
 
@@ -305,37 +304,55 @@ def _read_size(window: Window, at: int) -> tuple[int | None, int]:
 
 def _check_caf(path: Path, window: Window, end: int) -> Extent:
     """Go through the chunks; of ALAC some writers count the last packet as if it were as long as the others."""
-    at = _CAF_FIRST
+    at, stop = _CAF_FIRST, end
+    chunks: dict[bytes, ByteSpan] = {}
     while at < end and len(head := window.take(at, _CAF_CHUNK)) == _CAF_CHUNK:
         length = int.from_bytes(head[4:], "big")
         if length == _CAF_OPEN:
             return Extent()
         if not head.strip(b"\0") and window.is_silent(at, end):
             # ffmpeg takes zeros for a damaged chunk.
-            return Extent(is_whole=True, span=ByteSpan(0, at))
+            stop = at
+            break
         at += _CAF_CHUNK + length
         if at > window.size and head.startswith(b"data"):
             raise cut_short(path, (at - window.size) / length)
+        chunks.setdefault(head[:4], ByteSpan(at - length, min(at, window.size)))
     if 0 < end - at < _CAF_CHUNK:
-        return Extent(is_whole=True, span=ByteSpan(0, at))
-    return Extent(at in (end, window.size))
-
-
-def _check_tta(path: Path, window: Window, end: int) -> None:
-    head = window.take(0, _TTA_HEAD)
-    rate, samples = (int.from_bytes(head[place : place + 4], "little") for place in (10, 14))
-    if len(head) < _TTA_HEAD or not rate or not samples:
-        return
-    count = -(-samples // (256 * rate // 245))
-    if 4 * count > end:
-        raise cut_short(path)
-    table = window.take(_TTA_HEAD, 4 * count)
-    total = _TTA_HEAD + 4 * count + 4
-    total += sum(int.from_bytes(table[place : place + 4], "little") for place in range(0, len(table), 4))
-    if total > end:
-        raise cut_short(path, 1 - end / total)
-    if window.take(total + measure_tag(window.take(total, 32)), 4) == _TTA:
+        stop = at
+    seconds = _measure_alac(window, chunks)
+    if stop < end:
+        return Extent(is_whole=True, span=ByteSpan(0, stop), seconds=seconds)
+    if at != end and window.find(_CAF_BEGIN, _CAF_FIRST, end) < end:
         raise joined(path)
+    return Extent(at in (end, window.size), seconds=seconds)
+
+
+def _measure_alac(window: Window, chunks: dict[bytes, ByteSpan]) -> float | None:
+    """Measure ALAC in CAF of which whole packets are counted: one that is shorter says so itself; None elsewhere."""
+    about, table, sound = (chunks.get(name, ByteSpan(0, 0)) for name in (b"desc", b"pakt", b"data"))
+    head = window.take(about.start, _CAF_ABOUT)
+    packed = window.take(table.start, table.end - table.start)
+    if len(head) < _CAF_ABOUT or head[8:12] != b"alac" or len(packed) < _CAF_TABLE:
+        return None
+    rate, usual = struct.unpack_from(">d", head)[0], int.from_bytes(head[20:24], "big")
+    packets, frames, rest = struct.unpack_from(">QQq", packed)
+    sizes = list(_list_sizes(packed[_CAF_TABLE:]))[:packets]
+    if not sizes or rest or not rate > 0 or frames != packets * usual or sum(sizes) != sound.end - sound.start - 4:
+        return None
+    packet = int.from_bytes(window.take(sound.end - sizes[-1], _ALAC_HEAD), "big")
+    last = min(usual, packet >> 1 & 0xFFFFFFFF) if packet >> _ALAC_IS_SHORT & 1 else usual
+    return float((frames - usual + last) / rate)
+
+
+def _list_sizes(table: bytes) -> Iterator[int]:
+    """Give numbers of seven bits a byte, the highest first."""
+    number = 0
+    for byte in table:
+        number = number << 7 | byte & 0x7F
+        if not byte & 0x80:
+            yield number
+            number = 0
 
 
 def _check_wavpack(path: Path, window: Window, size: int) -> Extent:
@@ -360,41 +377,3 @@ def _check_wavpack(path: Path, window: Window, size: int) -> Extent:
     is_stopped = (at < size or tags > 1) and window.find(_WAVPACK, body, size) == size
     span = ByteSpan(0, body) if is_stopped else None
     return Extent(is_whole=last < first, samples=end, span=span)
-
-
-def _read_musepack(path: Path, window: Window, size: int) -> tuple[int, int]:
-    """Return how many samples a decoder of Musepack 8 puts in front, and how many follow.
-
-    Raises:
-        SourceError: it ends before its last packet, counts wrong, or several are joined.
-    """
-    at, front, samples, most = len(_MUSEPACK), 0, 0, 0
-    count = 1
-    while at < size:
-        key, (length, after) = window.take(at, 2), _read_number(window, at + 2)
-        if at + length > size or length < after - at:
-            break
-        if key == b"SH":
-            samples, after = _read_number(window, after + _CHECKSUM_AND_VERSION)
-            silence, after = _read_number(window, after)
-            front = _MUSEPACK_DELAY + silence
-            count = _MUSEPACK_FRAME << 2 * (int.from_bytes(window.take(after + 1, 1), "big") & 7)
-        most += count * (key == b"AP")
-        at += length
-        if key == b"SE":
-            if window.take(at + measure_tag(window.take(at, 32)), len(_MUSEPACK)) == _MUSEPACK:
-                raise joined(path)
-            if most - count < front + samples <= most:
-                return front, samples
-            raise damaged(path, None, "its header counts other samples than it holds")
-    raise cut_short(path)
-
-
-def _read_number(window: Window, at: int) -> tuple[int, int]:
-    """Return a number of seven bits a byte, the highest first, and where it ends."""
-    number = 0
-    for place, byte in enumerate(window.take(at, 9)):
-        number = number << 7 | byte & 0x7F
-        if not byte & 0x80:
-            return number, at + place + 1
-    return number, at + 9

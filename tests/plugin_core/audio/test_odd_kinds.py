@@ -94,11 +94,14 @@ def test_mp3_with_the_header_of_another_encoder(song: Path, tmp_path: Path, coun
 
 
 def test_caf_whose_last_packet_is_shorter_than_its_header_counts(song: Path, tmp_path: Path) -> None:
+    """The packet says so itself; nothing is missing."""
     path = encode(song, tmp_path / "alac.caf", "-c:a", "alac")
     read, note = read_whole(path)
     assert np.array_equal(read, read_whole(song)[0])
-    assert note == "alac.caf is 2757 samples shorter than its header says: all that it holds was read"
+    assert note == ""
+    assert identify(path).frames == len(read)
     assert "is cut short" in refuse(write(tmp_path / "cut.caf", path.read_bytes()[:-20_000]))
+    assert "joined" in refuse(write(tmp_path / "joined.caf", path.read_bytes() + bytes(100) + path.read_bytes()))
 
 
 def test_voc_is_as_long_as_its_blocks(song: Path, tmp_path: Path) -> None:
