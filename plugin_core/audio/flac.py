@@ -33,6 +33,7 @@ _MARKER: Final = b"fLaC"
 _INFO_AT: Final = 8
 """Where the first block's body is."""
 _INFO: Final = 34
+_BLOCK_HEAD: Final = 4
 _SHORTEST_BLOCK: Final = 16
 _PLACES: Final = 8
 _LONG_FRAME: Final = 1 << 16
@@ -132,6 +133,8 @@ class StreamInfo(msgspec.Struct, frozen=True):
     """Bytes of the longest frame, or of those that are looked at for it."""
     fields: bytes
     """Eight bytes: sample rate, channels and depth in 28 bits, samples in 36."""
+    is_block_wrong: bool = False
+    """Whether the header has another ``block`` than the frames."""
 
     @property
     def samples(self) -> int:
@@ -193,8 +196,9 @@ def examine_flac(path: Path, descriptor: int, start: int) -> Structure | None:
     if info is None:
         return None
     tail = _read_tail(path, descriptor, start, end, info)
+    as_told = Structure(layouts=(_lay_out(start, end, info, info.samples),) if info.is_block_wrong else ())
     if _reaches_end(tail, info) and _is_one(window, start, end, info):
-        return Structure()
+        return as_told
     last = find_last(tail, info)
     seams = list(_find_seams(window, start, end))
     if seams:
@@ -204,14 +208,28 @@ def examine_flac(path: Path, descriptor: int, start: int) -> Structure | None:
     if last.end > info.samples or (last.is_fixed and last.block < info.block):
         told = info.samples / last.end if info.samples else None
         return Structure(layouts=(_lay_out(start, end, info, last.end),), told=told)
-    return Structure()
+    return as_told
 
 
 def _read_info(window: Window, start: int) -> StreamInfo | None:
     head = window.take(start, _INFO_AT + _INFO)
     if len(head) < _INFO_AT + _INFO or not head.startswith(_MARKER) or head[4] & 0x7F:
         return None
-    return read_stream_info(head[_INFO_AT:])
+    info = read_stream_info(head[_INFO_AT:])
+    frame = _read_first(window, start)
+    # The only frame may be shorter than others would be.
+    if frame is None or not frame.is_fixed or frame.block in (info.block, info.samples):
+        return info
+    return msgspec.structs.replace(info, block=frame.block, is_block_wrong=True)
+
+
+def _read_first(window: Window, start: int) -> Frame | None:
+    """Return the first frame of a stream, behind its blocks of metadata."""
+    at, is_last = start + len(_MARKER), False
+    while not is_last and len(head := window.take(at, _BLOCK_HEAD)) == _BLOCK_HEAD:
+        is_last = head[0] > 0x7F
+        at += _BLOCK_HEAD + int.from_bytes(head[1:], "big")
+    return read_frame(window.take(at, _HEADER), 0) if is_last else None
 
 
 def _read_tail(path: Path, descriptor: int, start: int, end: int, info: StreamInfo) -> bytes:
@@ -266,4 +284,6 @@ def _lay_out_joined(path: Path, descriptor: int, start: int, end: int, seams: li
 
 
 def _lay_out(start: int, end: int, info: StreamInfo, samples: int) -> FileLayout:
-    return lay_out(start, end, {start + _INFO_AT + 10: info.count(samples)})
+    block = info.block.to_bytes(2, "big")
+    patches = {start + _INFO_AT: 2 * block} if info.is_block_wrong else {}
+    return lay_out(start, end, patches | {start + _INFO_AT + 10: info.count(samples)})

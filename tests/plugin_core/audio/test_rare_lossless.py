@@ -14,7 +14,7 @@ from plugin_core.audio.extent import Extent, check_extent
 from plugin_core.audio.info import ByteSpan
 from plugin_core.errors import SourceError
 from tests.audio_files import encode
-from tests.plugin_core.audio.library import Library, decode_with_ffmpeg, read_whole, refuse
+from tests.plugin_core.audio.library import FRAMES, Library, decode_with_ffmpeg, read_whole, refuse, tell_flac
 from tests.plugin_core.audio.test_probe import needs_ffmpeg
 
 SOUND = bytes(range(256)) * 40
@@ -176,3 +176,19 @@ def test_wavpack_behind_which_are_two_tags_is_read(library: Library, tmp_path: P
     tag = b"APETAGEX" + struct.pack("<4I", 2000, 32, 0, 0x80000000) + bytes(8)
     path = library.copy("s.wv", tmp_path, library.file("s.wv").read_bytes() + tag + tag)
     assert np.array_equal(read_whole(path)[0], library.read("s.wv"))
+
+
+@pytest.mark.parametrize("block", [0, 1152, 4000, 4608], ids=str)
+@pytest.mark.parametrize("frames", [FRAMES, 0], ids=["told", "untold"])
+def test_flac_whose_header_says_another_block_than_its_frames_is_read_whole(
+    library: Library, tmp_path: Path, block: int, frames: int
+) -> None:
+    """A frame says where it stands by its number alone."""
+    data = bytearray(library.file("s.flac").read_bytes())
+    assert data[8:12] == b"\x10\0\x10\0"
+    data[8:12] = 2 * block.to_bytes(2, "big")
+    tell_flac(data, frames)
+    path = library.copy("s.flac", tmp_path, data)
+    assert np.array_equal(read_whole(path)[0], library.read("s.flac"))
+    assert read_whole(path)[1] == ""
+    assert "is damaged" in refuse(library.copy("cut.flac", tmp_path, data[:-1000]))
