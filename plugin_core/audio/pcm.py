@@ -170,6 +170,12 @@ def examine_pcm(path: Path, descriptor: int, start: int) -> Structure | None:
     )
 
 
+def holds_another(path: Path, descriptor: int) -> bool:
+    """Tell whether a WAV begins inside a file: it was joined to one that is cut, whose size leads into its sound."""
+    window = Window(path, descriptor)
+    return window.find(b"WAVEfmt ", 16, window.size) < window.size
+
+
 def _read_recording(window: Window, start: int, size: int) -> _Recording | None:
     magic = _read_magic(window, start)
     if (plain := _PLAIN.get(magic)) is not None:

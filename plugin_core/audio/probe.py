@@ -28,7 +28,7 @@ from plugin_core.audio.info import AudioInfo, ByteSpan, FileLayout, Piece, Struc
 from plugin_core.audio.movie import is_movie, read_movie
 from plugin_core.audio.mpeg import examine_mpeg
 from plugin_core.audio.ogg import examine_ogg
-from plugin_core.audio.pcm import examine_pcm
+from plugin_core.audio.pcm import examine_pcm, holds_another
 from plugin_core.audio.sndfile import is_mpeg_audio
 from plugin_core.audio.source_file import (
     FileReading,
@@ -146,6 +146,9 @@ def _probe_sndfile(path: Path, descriptor: int, passage: FileReading | None, whi
         infos = [_describe(path, descriptor, layout) for layout in found.layouts or (None,)]
     except soundfile.LibsndfileError:
         if len(found.layouts) < 2:
+            # ffmpeg stops where the header says.
+            if found.told is not None and holds_another(path, descriptor):
+                raise joined(path) from None
             return None
         if not (parts := list_parts(found.layouts)):
             raise joined(path, "cannot be read one by one") from None

@@ -533,6 +533,9 @@ def test_joined_files_of_which_one_gives_no_size_are_refused_where_ffmpeg_alone_
     path.write_bytes(data + data[:size_at] + bytes(4) + data[size_at + 4 :])
 
     assert "which cannot be read one by one" in refuse(path)
+    for lost in (37, 1000):
+        path.write_bytes(data[:-lost] + data)
+        assert "is several recordings joined in one file" in refuse(path)
 
 
 @needs_ffmpeg
