@@ -7,8 +7,8 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
@@ -16,9 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plugin_core.audio.ffmpeg import (
-    HEADERLESS,
     INSTALL,
-    PROBE_SECONDS,
     Which,
     explain,
     name_container,
@@ -228,45 +226,6 @@ def copy_stream(program: str, path: Path, part: ByteSpan) -> bytes:
         *("-map", "0:a:0", "-c", "copy", "-f", "data", "pipe:1"),
     ]
     return run_quietly(command)
-
-
-def measure_duration(program: str, path: Path, container: str, pieces: Iterable[bytes]) -> float:
-    """Return the seconds of the first audio stream, its packets counted without decoding; 0 when ffmpeg fails.
-
-    Args:
-        program: ffmpeg.
-        path: the file.
-        container: our word.
-        pieces: the whole file, to be taken of a bare stream; ffmpeg reads any other by itself.
-    """
-    stream = next((one for one in HEADERLESS if name_container(one) == container), "")
-    piped = ("-protocol_whitelist", "pipe", "-f", stream, "-i", "pipe:0")
-    command = [
-        *(program, "-nostdin", "-hide_banner", "-v", "error", *(piped if stream else name_input(path))),
-        *("-map", "0:a:0", "-vn", "-sn", "-dn", "-c", "copy", "-f", "null", "-progress", "pipe:1", "-"),
-    ]
-    with tempfile.TemporaryFile() as progress:
-        try:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=progress, stderr=subprocess.DEVNULL)
-        except OSError:
-            return 0.0
-        with process:
-            assert process.stdin is not None
-            try:
-                for piece in pieces if stream else ():
-                    # It may have had enough.
-                    with suppress(BrokenPipeError):
-                        process.stdin.write(piece)
-                with suppress(BrokenPipeError):
-                    process.stdin.close()
-                process.wait(PROBE_SECONDS)
-            except subprocess.TimeoutExpired:
-                return 0.0
-            finally:
-                process.kill()
-        progress.seek(0)
-        times = re.findall(rb"^out_time_us=(\d+)$", progress.read(), re.MULTILINE)
-    return int(times[-1]) / 1e6 if times else 0.0
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import msgspec
 import soundfile
 
 from plugin_core.audio import sndfile
-from plugin_core.audio.decoder import copy_stream, measure_duration
+from plugin_core.audio.decoder import copy_stream
 from plugin_core.audio.envelope import find_start
 from plugin_core.audio.extent import check_extent
 from plugin_core.audio.ffmpeg import INSTALL, Which, probe_with_ffprobe
@@ -37,6 +37,7 @@ from plugin_core.audio.source_file import (
     damaged,
     describe_break,
     describe_index,
+    describe_jump,
     describe_length,
     describe_loose,
     describe_more,
@@ -47,7 +48,7 @@ from plugin_core.audio.source_file import (
     read_at,
     read_pieces,
 )
-from plugin_core.audio.streams import ends_inside
+from plugin_core.audio.streams import Times, ends_inside, measure_times
 from plugin_core.errors import MissingToolError, SourceError, StembridgeError
 from plugin_core.model import Source, show_path
 
@@ -231,7 +232,7 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
         info = msgspec.structs.replace(info, note=info.note or describe_index(path))
     if info.container == "MP3" and (read := _probe_behind(path, descriptor, passage)) is not None:
         return read
-    seconds = extent.seconds or info.duration
+    seconds, times = extent.seconds or info.duration, Times()
     if seconds == extent.seconds and info.container == "AVI":
         # It is told of the sound alone.
         info = msgspec.structs.replace(info, is_headerless=False)
@@ -241,9 +242,12 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
         # ffprobe guesses from the bit rate of the beginning, or says nothing.
         span = extent.span or ByteSpan(0, os.fstat(descriptor).st_size)
         pieces = read_pieces(path, descriptor, span.start, span.end, passage)
-        seconds = measure_duration(ffmpeg, path, info.container, pieces) or seconds
+        times = measure_times((ffprobe, ffmpeg), path, info, pieces)
+        seconds = times.seconds or seconds
     is_torn = _ends_inside_frame(ffmpeg, path, info, os.fstat(descriptor).st_size)
     note = extent.note or (describe_torn(path) if is_torn else info.note)
+    if times.jump is not None:
+        note = describe_jump(path, times.jump)
     # All pages of an Ogg were looked at; ffprobe counts what lies before a sound that begins late.
     is_indexed = movie is not None and movie.timed > 0
     is_whole = (extent.is_whole and (is_indexed or not is_movie(path, descriptor))) or info.container == "OGG"

@@ -364,6 +364,13 @@ def describe_gap(path: Path, seconds: float) -> str:
     )
 
 
+def describe_jump(path: Path, seconds: float) -> str:
+    return (
+        f"{path.name} is joined, or lacks something, at {show_time(seconds)}, where its time stamps go back: "
+        "all that it holds was read"
+    )
+
+
 def describe_index(path: Path) -> str:
     return f"{path.name} has a damaged index: silence that its encoder added may be among what was read"
 

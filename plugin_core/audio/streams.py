@@ -5,13 +5,18 @@ Those of TTA stand in a table, those of Musepack say what they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.envelope import measure_tag
+from plugin_core.audio.ffmpeg import HEADERLESS, PROBE_SECONDS, name_container, name_input
 from plugin_core.audio.frames import FRAME_HEAD, GSM_START, FrameReader, choose_amr, choose_reader, is_gsm, read_gsm
-from plugin_core.audio.info import ByteSpan
+from plugin_core.audio.info import AudioInfo, ByteSpan
 from plugin_core.audio.source_file import (
     LEAP,
     FileReading,
@@ -39,6 +44,12 @@ _MUSEPACK_FRAME: Final = 1152
 """Samples in each channel of a frame, of which a packet holds 1, 4, 16 or more."""
 _CHECKSUM_AND_VERSION: Final = 5
 _TTA_HEAD: Final = 22
+_JUMPING: Final = frozenset({"MPEG", "TS"})
+"""Containers whose times may begin anew in the middle of a file."""
+_BACK_SECONDS: Final = 0.1
+_LEAP_SECONDS: Final = 10.0
+"""By so much times go back, or forward, where ffmpeg takes them for those of something else."""
+_PACKET: Final = re.compile(rb"(-?[\d.]+|N/A),(-?[\d.]+|N/A)")
 _TAIL: Final = 1 << 18
 _UNIT_HEAD: Final = 16
 _SURE_UNITS: Final = 3
@@ -263,3 +274,80 @@ def _read_number(window: Window, at: int) -> tuple[int, int]:
         if not byte & 0x80:
             return number, at + place + 1
     return number, at + 9
+
+
+class Times(NamedTuple):
+    """What the times of packets tell of a stream."""
+
+    seconds: float = 0.0
+    """How long it lasts; 0 where that is not told."""
+    jump: float | None = None
+    """The second at which they go back, as where another broadcast was joined; None where they do not."""
+
+
+def measure_times(programs: tuple[str, str], path: Path, info: AudioInfo, pieces: Iterable[bytes]) -> Times:
+    """Return what the packets of the first audio stream tell without decoding; nothing when ffmpeg fails.
+
+    Args:
+        programs: ffprobe and ffmpeg.
+        path: the file.
+        info: what ffprobe says of it.
+        pieces: the whole file, to be taken of a bare stream; ffmpeg reads any other by itself.
+    """
+    ffprobe, ffmpeg = programs
+    stream = next((one for one in HEADERLESS if name_container(one) == info.container), "")
+    source = ("-protocol_whitelist", "pipe", "-f", stream, "-i", "pipe:0") if stream else name_input(path)
+    if info.container in _JUMPING:
+        entries = ("-show_entries", "packet=dts_time,duration_time", "-of", "csv=p=0:nk=1")
+        late = info.timeline.pieces[0].silence / info.sample_rate if info.timeline else 0.0
+        return _follow(_feed([ffprobe, "-v", "quiet", *source, "-select_streams", "a:0", *entries], pieces), late)
+    command = [
+        *(ffmpeg, "-nostdin", "-hide_banner", "-v", "error", *source),
+        *("-map", "0:a:0", "-vn", "-sn", "-dn", "-c", "copy", "-f", "null", "-progress", "pipe:1", "-"),
+    ]
+    times = re.findall(rb"^out_time_us=(\d+)$", _feed(command, pieces if stream else ()), re.MULTILINE)
+    return Times(int(times[-1]) / 1e6 if times else 0.0)
+
+
+def _follow(packets: bytes, late: float) -> Times:
+    """Follow packets, of which each line tells the time and the length; times that leap are no length."""
+    first = end = offset = 0.0
+    jump: float | None = None
+    is_begun = False
+    for line in packets.splitlines():
+        if (found := _PACKET.match(line)) is None:
+            continue
+        time = end if found[1] == b"N/A" else float(found[1]) + offset
+        if not is_begun:
+            first, is_begun = time - late, True
+        elif time < end - _BACK_SECONDS or time > end + _LEAP_SECONDS:
+            if time < end and jump is None:
+                jump = end - first
+            time, offset = end, offset + end - time
+        end = time + (0.0 if found[2] == b"N/A" else float(found[2]))
+    return Times(end - first if is_begun else 0.0, jump)
+
+
+def _feed(command: list[str], pieces: Iterable[bytes]) -> bytes:
+    """Return what a program writes that is given these pieces; nothing where it does not start, or does not end."""
+    with tempfile.TemporaryFile() as written:
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=written, stderr=subprocess.DEVNULL)
+        except OSError:
+            return b""
+        with process:
+            assert process.stdin is not None
+            try:
+                for piece in pieces:
+                    # It may have had enough.
+                    with suppress(BrokenPipeError):
+                        process.stdin.write(piece)
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
+                process.wait(PROBE_SECONDS)
+            except subprocess.TimeoutExpired:
+                return b""
+            finally:
+                process.kill()
+        written.seek(0)
+        return written.read()

@@ -398,6 +398,17 @@ def test_packet_that_a_broadcast_lacks_is_said_by_the_times_of_the_others(librar
 
 
 @needs_ffmpeg
+@pytest.mark.parametrize("name", ["mp2.ts", "s.mpg", "s.vob"])
+def test_times_that_go_back_are_said_where_they_do(library: Library, tmp_path: Path, name: str) -> None:
+    whole = library.file(name).read_bytes()
+
+    read, note = read_whole(library.copy(name, tmp_path, whole + whole))
+
+    assert len(read) > 1.9 * len(library.read(name))
+    assert f"{name} is joined, or lacks something, at 0:10.0, where its time stamps go back" in note
+
+
+@needs_ffmpeg
 @pytest.mark.parametrize("name", ["s.ts", "s.mpg"])
 def test_sound_whose_rate_changes_in_its_middle_is_refused(library: Library, tmp_path: Path, name: str) -> None:
     """ffmpeg would give what follows at the rate, and in the channels, of what is first."""
