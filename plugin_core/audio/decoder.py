@@ -42,11 +42,14 @@ _SUMMED: Final = frozenset({"ac3", "eac3", "flac", "mlp", "mp4als", "tak", "true
 """Codecs of which each frame has a checksum that ffmpeg looks at only when it is told to."""
 _DOUBTFUL_SECONDS: Final = 0.1
 """More than encoders add in front and at the end."""
-_TIMED: Final = frozenset({"FLV", "MKV", "MPEG", "TS"})
+_TIMED: Final = frozenset({"FLV", "MKV", "MPEG", "TS", "WMA"})
 """Containers in which each packet has a time: the end of the last one tells what is missing in front of it."""
 _PRIMED_SECONDS: Final = 0.015
 """More than rounding makes, and what Opus and Vorbis begin with; the packets of most codecs are longer."""
 _OPUS_SECONDS: Final = 0.035
+_WMA: Final = frozenset({"wmapro", "wmav1", "wmav2"})
+_WMA_SECONDS: Final = 0.15
+"""More than the two frames that prime its decoder, and of which nothing is heard."""
 _PROGRESS: Final = re.compile(
     rb"^(?:frame|fps|stream_\w+|bitrate|total_size|out_time\w*|\w+_frames|speed|progress)=.*\n?", re.M
 )
@@ -130,7 +133,8 @@ class FfmpegDecoder:
             return 0
         silence = info.timeline.pieces[0].silence if info.timeline else 0
         missing = round(int(ends[-1]) * info.sample_rate / 1e6) - silence - (self.position - self._before)
-        return missing if missing > _PRIMED_SECONDS * info.sample_rate else 0
+        usual = _WMA_SECONDS if info.codec in _WMA else _PRIMED_SECONDS
+        return missing if missing > usual * info.sample_rate else 0
 
     def _explain_nothing(self, reason: str) -> SourceError:
         """Say why nothing was decoded: of the first error ffmpeg says nothing where that ends it."""
@@ -165,7 +169,9 @@ class FfmpegDecoder:
 def _is_timed(info: AudioInfo) -> bool:
     """Tell whether each packet has a time that counts from the beginning of the file."""
     is_raw = info.timeline is not None and info.timeline.is_raw
-    return info.container in _TIMED or (info.container == "M4A" and not is_raw)
+    # Of what WMA Lossless and Voice put in front nothing is known.
+    is_known = info.container != "WMA" or info.codec in _WMA or not info.codec.startswith("wma")
+    return (info.container in _TIMED and is_known) or (info.container == "M4A" and not is_raw)
 
 
 def _is_of_container(line: bytes, info: AudioInfo) -> bool:
