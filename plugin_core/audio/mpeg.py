@@ -113,14 +113,24 @@ def examine_mpeg(
     """
     end = min(part.end, find_end(path, descriptor))
     window = Window(path, descriptor, passage)
-    size = measure_free_frame(window.take(part.start, _MOST_FREE))
-    read = read_sized(window.take(part.start, 4), size) if size else read_frame
-    stretches = list(walk(window, part.start, end, read))
+    stretches, size = _find_stretches(window, part.start, end)
     if not stretches:
         return None
     _refuse_cut(path, stretches)
     is_loose = _is_loose(window, part.start, stretches[0].start)
     return msgspec.structs.replace(_examine(path, stretches, is_file=is_file or size > 0), is_loose=is_loose)
+
+
+def _find_stretches(window: Window, start: int, end: int) -> tuple[list[FrameStretch], int]:
+    """Return what there is of frames, and the size of those of free format, of which the first may be damaged."""
+    data = window.take(start, _MOST_FREE)
+    size = measure_free_frame(data)
+    stretches = list(walk(window, start, end, read_sized(data[:4], size) if size else read_frame))
+    at = 0
+    while not stretches and not size and (at := data.find(b"\xff", at + 1)) > 0:
+        if size := measure_free_frame(data[at:]):
+            stretches = list(walk(window, start + at, end, read_sized(data[at : at + 4], size)))
+    return stretches, size
 
 
 def _examine(path: Path, stretches: list[FrameStretch], *, is_file: bool) -> Structure:

@@ -15,7 +15,17 @@ from typing import Final, NamedTuple
 
 from plugin_core.audio.envelope import measure_tag
 from plugin_core.audio.ffmpeg import HEADERLESS, PROBE_SECONDS, name_container, name_input
-from plugin_core.audio.frames import FRAME_HEAD, GSM_START, FrameReader, choose_amr, choose_reader, is_gsm, read_gsm
+from plugin_core.audio.frames import (
+    AC3,
+    DTS,
+    FRAME_HEAD,
+    GSM_START,
+    FrameReader,
+    choose_amr,
+    choose_reader,
+    is_gsm,
+    read_gsm,
+)
 from plugin_core.audio.info import AudioInfo, ByteSpan
 from plugin_core.audio.source_file import (
     LEAP,
@@ -24,6 +34,7 @@ from plugin_core.audio.source_file import (
     cut_short,
     damaged,
     describe_break,
+    describe_loose,
     describe_rest,
     describe_torn,
     joined,
@@ -94,6 +105,11 @@ def examine_stream(path: Path, descriptor: int, passage: FileReading | None, sta
         span = ByteSpan(start, end) if is_cut else None
         return Stream(span, note=describe_torn(path) if _ends_inside_unit(window, size) else "")
     front = _find_front(window, size)
+    if not front and choose_reader(head) is None and (front := _find_second(window, size)):
+        read = choose_reader(window.take(front, FRAME_HEAD))
+        assert read is not None
+        walk = _walk(path, Window(path, descriptor, passage, first=start), front, size, read)
+        return Stream(ByteSpan(start + front, end), walk.seconds, describe_loose(path))
     amr = choose_amr(head)
     first, read = amr or (front, choose_reader(window.take(front, FRAME_HEAD)))
     if read is None and is_gsm(window.take(front, GSM_START)):
@@ -119,6 +135,21 @@ def _find_front(window: Window, size: int) -> int:
         return 0
     front = window.take(0, min(size, _MOST_FRONT))
     return len(front) - len(front.lstrip(b"\0"))
+
+
+def _find_second(window: Window, end: int) -> int:
+    """Return where the second frame of a stream begins of which the first has a damaged header; 0 where none does."""
+    for mark in (AC3, *DTS):
+        at = window.find(mark, 1, min(end, _MOST_FRONT))
+        place, count, read = at, 0, choose_reader(window.take(at, FRAME_HEAD))
+        while read and (frame := read(window.take(place, FRAME_HEAD))) and count < _SURE_UNITS:
+            # Frames of AC-3 at 44.1 kHz differ by a word.
+            if place == at and abs(frame.size - at) > 2:
+                break
+            place, count = place + frame.size, count + 1
+        if count == _SURE_UNITS:
+            return at
+    return 0
 
 
 def _walk(path: Path, window: Window, start: int, end: int, read: FrameReader) -> _Passed:

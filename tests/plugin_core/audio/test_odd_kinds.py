@@ -56,6 +56,8 @@ def test_mp3_of_free_format_is_read_whole(song: Path, tmp_path: Path) -> None:
     read, note = read_whole(path)
     assert note == ""
     assert np.abs(read - read_whole(named)[0]).max() < 1e-6
+    read, note = read_whole(write(path, replace(b"".join(free), 3, b"\0")))
+    assert "free.mp3 begins with bytes that are no sound" in note
     # Frames that say no size are no packets of ours, whatever in them looks like some.
     header = b"\xff\xff\x18\x00"
     chance = read_frame(header)
@@ -67,6 +69,17 @@ def test_mp3_of_free_format_is_read_whole(song: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("lame") is None, reason="needs lame")
+@pytest.mark.parametrize("name", ["song.dts", "song.ac3"])
+def test_stream_whose_first_header_is_damaged_says_so(song: Path, tmp_path: Path, name: str) -> None:
+    whole = encode(song, tmp_path / name, "-strict", "-2").read_bytes()
+    samples, _ = read_whole(tmp_path / name)
+
+    read, note = read_whole(write(tmp_path / name, replace(whole, 0, b"\1\2")))
+
+    assert len(samples) - len(read) in (512, 1536)
+    assert f"{name} begins with bytes that are no sound: if its first frame is damaged" in note
+
+
 def test_mp3_of_free_format_with_a_header_is_read_to_the_sample_or_refused(song: Path, tmp_path: Path) -> None:
     path = tmp_path / "free.mp3"
     subprocess.run(["lame", "--quiet", "-b", "400", "--freeformat", song, path], check=True)
