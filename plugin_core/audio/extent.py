@@ -22,6 +22,7 @@ from plugin_core.audio.source_file import (
     Window,
     cut_short,
     damaged,
+    describe_break,
     describe_rest,
     describe_torn,
     joined,
@@ -127,7 +128,9 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
         return _check_segments(path, window, size, end - start)
     if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
         is_whole, sound = _check_avi(path, window, size), read_avi(window, size)
-        return Extent(is_whole) if sound is None else Extent(is_whole, seconds=sound.lasts, late=sound.late)
+        lost = sound.lasts * _find_lost(window) if sound else 0.0
+        note = describe_break(path, lost) if lost else ""
+        return Extent(is_whole, seconds=sound.lasts, late=sound.late, note=note) if sound else Extent(is_whole)
     if head.startswith(_FLV):
         return _check_flv(path, window, end - start)
     if head.startswith(_CAF):
@@ -225,6 +228,24 @@ def _check_avi(path: Path, window: Window, size: int) -> bool:
         if at > size:
             raise cut_short(path, 1 - size / at)
     return True
+
+
+def _find_lost(window: Window) -> float:
+    """Return the share (0..1) of sound in front of the first packet that its index names in vain, or 0."""
+    at, movie, index = 12, 0, b""
+    while not index and (head := window.take(at, 12))[8:]:
+        length = int.from_bytes(head[4:8], "little")
+        movie = at + 8 if head[8:] == b"movi" else movie
+        index = window.take(at + 8, length) if head.startswith(b"idx1") else b""
+        at += 8 + length + (length & 1)
+    entries = [index[at : at + 16] for at in range(0, len(index) - 15, 16) if index[at + 2 : at + 4] == b"wb"]
+    name = min(entries, default=b"")[:4]
+    sound = [(int.from_bytes(one[8:12], "little"), one[:4] + one[12:]) for one in entries if one[:4] == name]
+    # Places count from the file's beginning, or from the list's name.
+    first = 0 if sound and window.take(sound[0][0], 4) == sound[0][1][:4] else movie
+    lost = [number for number, (place, packet) in enumerate(sound) if window.take(first + place, 8) != packet]
+    # Where much of it leads nowhere, the index is what is wrong.
+    return lost[0] / len(sound) if lost and len(lost) < len(sound) / 10 else 0.0
 
 
 def _check_flv(path: Path, window: Window, size: int) -> Extent:

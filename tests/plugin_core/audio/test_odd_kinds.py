@@ -305,6 +305,18 @@ def test_avi_is_as_long_as_its_header_says(song: Path, tmp_path: Path, options: 
         assert np.array_equal(begun, np.concatenate((np.zeros((4410, 2)), read)))
 
 
+def test_avi_that_lacks_a_packet_of_its_index_says_so(song: Path, tmp_path: Path) -> None:
+    path = encode(song, tmp_path / "song.avi", "-c:a", "libmp3lame")
+    data, whole = path.read_bytes(), read_whole(path)
+    places = [at for at in range(data.index(b"movi"), data.index(b"idx1")) if data[at : at + 4] == b"00wb"]
+
+    read, note = read_whole(write(path, replace(data, places[len(places) // 2], bytes(8))))
+
+    assert whole[1] == ""
+    assert len(read) < len(whole[0])
+    assert "song.avi is broken at 0:00.3, where a frame is cut or missing" in note
+
+
 @pytest.mark.skipif(shutil.which("fdkaac") is None, reason="needs fdkaac")
 @pytest.mark.parametrize("profile", ["5", "29"], ids=["HE-AAC", "HE-AAC v2"])
 @pytest.mark.parametrize("gapless", ["0", "1"], ids=["iTunSMPB", "edit list"])
