@@ -37,7 +37,7 @@ class OddBoxError(ValueError):
     """A file is not built as those are that we know."""
 
 
-_DAMAGE: Final = (struct.error, StopIteration, LookupError, ZeroDivisionError, OddBoxError)
+DAMAGE: Final = (struct.error, StopIteration, LookupError, ZeroDivisionError, OddBoxError)
 
 
 class FileBox(NamedTuple):
@@ -195,12 +195,12 @@ def read_movie(path: Path, descriptor: int) -> Movie | None:
     """
     index = read_index(path, descriptor)
     try:
-        track = _find_track(index)
+        track = find_track(index)
         movie = None if track is None else _read_movie(index, track, _measure_room(path, descriptor))
-    except _DAMAGE:
+    except DAMAGE:
         # Whoever decodes it finds out.
         return None
-    with suppress(*_DAMAGE):
+    with suppress(*DAMAGE):
         if movie is not None and track is not None:
             movie = _measure(movie, _list_lengths(track), _list_runs(path, descriptor, index, track))
             if movie.is_fragmented:
@@ -223,7 +223,7 @@ def _find_boxes(data: memoryview, name: bytes) -> Iterator[memoryview]:
     return (content for found, content in split_boxes(data) if found == name)
 
 
-def _find_track(index: memoryview) -> memoryview | None:
+def find_track(index: memoryview) -> memoryview | None:
     """Return the contents of the first track with sound."""
     for track in _find_boxes(index, b"trak"):
         media = next(_find_boxes(track, b"mdia"), None)
@@ -235,7 +235,7 @@ def _find_track(index: memoryview) -> memoryview | None:
 
 def is_sound_alone(path: Path) -> bool:
     """Tell whether a file is an MP4 with a track of sound and none of pictures; False where it cannot be read."""
-    with suppress(*_DAMAGE, OSError, StembridgeError), path.open("rb") as opened:
+    with suppress(*DAMAGE, OSError, StembridgeError), path.open("rb") as opened:
         kinds = {
             bytes(handler[8:12])
             for track in _find_boxes(read_index(path, opened.fileno()), b"trak")
@@ -371,13 +371,13 @@ def _sum_times(media: memoryview, size: int) -> int:
         (count,) = struct.unpack_from(">I", times, 4)
         entries = list(struct.iter_unpack(">II", times[8 : 8 + 8 * count]))
         is_agreed = sum(entry[0] for entry in entries) == struct.unpack_from(">I", sizes, 8)[0]
-        is_agreed = is_agreed and max(_read_places(tables), default=0) < size
-    except _DAMAGE:
+        is_agreed = is_agreed and max(list_places(tables), default=0) < size
+    except DAMAGE:
         return 0
     return sum(number * length for number, length in entries) if is_agreed else 0
 
 
-def _read_places(tables: memoryview) -> Iterator[int]:
+def list_places(tables: memoryview) -> Iterator[int]:
     """Give where in the file chunks of samples lie."""
     for name, form in ((b"stco", ">I"), (b"co64", ">Q")):
         for content in _find_boxes(tables, name):

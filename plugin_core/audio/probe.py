@@ -18,6 +18,7 @@ import msgspec
 import soundfile
 
 from plugin_core.audio import sndfile
+from plugin_core.audio.contradiction import refuse_odd_tables
 from plugin_core.audio.decoder import copy_stream
 from plugin_core.audio.envelope import find_start
 from plugin_core.audio.extent import check_extent
@@ -228,6 +229,8 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
     if info.container == "M4A" and movie is None and (movie := read_movie(path, descriptor)) is not None:
         # The name of its first box is none.
         info = probe_with_ffprobe(ffprobe, path, movie, extent.span)
+    if info.container == "M4A" and info.codec.startswith("pcm_"):
+        refuse_odd_tables(path, descriptor)
     if info.container == "M4A" and movie is None:
         info = msgspec.structs.replace(info, note=info.note or describe_index(path))
     if info.container == "MP3" and (read := _probe_behind(path, descriptor, passage)) is not None:

@@ -192,3 +192,39 @@ def test_flac_whose_header_says_another_block_than_its_frames_is_read_whole(
     assert np.array_equal(read_whole(path)[0], library.read("s.flac"))
     assert read_whole(path)[1] == ""
     assert "is damaged" in refuse(library.copy("cut.flac", tmp_path, data[:-1000]))
+
+
+PICTURES = ("-f", "lavfi", "-i", "testsrc=d=1:s=64x64:r=25", "-map", "0:a", "-map", "1:v", "-c:v", "mpeg4", "-t", "1")
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(
+    ("box", "at", "value", "words"),
+    [
+        (b"stco", 8, 2, "its index leads to other places than its sound"),
+        (b"stco", 8, -2, "its index leads to other places than its sound"),
+        (b"stco", 8, 1 << 28, "its index leads to other places than its sound"),
+        (b"stco", 4, 1, "samples, and 0 by its chunks"),
+        (b"stsc", 12, -1, "by its chunks, which programs read differently"),
+        (b"stsz", 4, 2, "2 samples of 16 bits take 6 bytes, which programs read differently"),
+        (b"stsd", 32, 1 << 16, "3 samples of 16 bits take 4 bytes"),
+        (b"stsd", 32, -(1 << 16), "1 samples of 16 bits take 4 bytes"),
+        (b"stsd", 32, -8, "2 samples of 8 bits take 4 bytes"),
+    ],
+)
+@pytest.mark.parametrize("options", [("-t", "1"), PICTURES], ids=["alone", "pictures"])
+def test_movie_whose_tables_contradict_each_other_is_refused(
+    library: Library, tmp_path: Path, options: tuple[str, ...], box: bytes, at: int, value: int, words: str
+) -> None:
+    path = encode(library.file("s.wav"), tmp_path / "song.mov", *options, "-c:a", "pcm_s16le")
+    tagged = tmp_path / "tagged.mov"
+    tagged.write_bytes(TAG + path.read_bytes())
+    for whole in (path, tagged):
+        read, note = read_whole(whole)
+        assert (note, np.array_equal(read, library.read("s.wav")[: len(read)])) == ("", True)
+        data = bytearray(whole.read_bytes())
+        # The tables of the first track: that with the sound.
+        place = data.index(box, data.index(b"soun")) + 4 + at
+        data[place : place + 4] = (int.from_bytes(data[place : place + 4], "big") + value).to_bytes(4, "big")
+        whole.write_bytes(data)
+        assert words in refuse(whole)
