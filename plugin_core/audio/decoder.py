@@ -50,6 +50,11 @@ _OPUS_SECONDS: Final = 0.035
 _WMA: Final = frozenset({"wmapro", "wmav1", "wmav2"})
 _WMA_SECONDS: Final = 0.15
 """More than the two frames that prime its decoder, and of which nothing is heard."""
+_FAAC: Final = b"libfaac"
+"""A frame in which this stands ffmpeg leaves out, though its packet has a time."""
+_FAAC_FRAME: Final = 1024
+_FAAC_ROOM: Final = 1 << 26
+"""It stands in one of the first frames."""
 _PROGRESS: Final = re.compile(
     rb"^(?:frame|fps|stream_\w+|bitrate|total_size|out_time\w*|\w+_frames|speed|progress)=.*\n?", re.M
 )
@@ -133,8 +138,10 @@ class FfmpegDecoder:
             return 0
         silence = info.timeline.pieces[0].silence if info.timeline else 0
         missing = round(int(ends[-1]) * info.sample_rate / 1e6) - silence - (self.position - self._before)
-        usual = _WMA_SECONDS if info.codec in _WMA else _PRIMED_SECONDS
-        return missing if missing > usual * info.sample_rate else 0
+        bar = (_WMA_SECONDS if info.codec in _WMA else _PRIMED_SECONDS) * info.sample_rate + _LEFT_OUT.get(info.codec, 0)
+        if missing > bar and info.codec == "aac" and _is_by_faac(self._path):
+            missing -= _FAAC_FRAME
+        return missing if missing > bar else 0
 
     def _explain_nothing(self, reason: str) -> SourceError:
         """Say why nothing was decoded: of the first error ffmpeg says nothing where that ends it."""
@@ -172,6 +179,11 @@ def _is_timed(info: AudioInfo) -> bool:
     # Of what WMA Lossless and Voice put in front nothing is known.
     is_known = info.container != "WMA" or info.codec in _WMA or not info.codec.startswith("wma")
     return (info.container in _TIMED and is_known) or (info.container == "M4A" and not is_raw)
+
+
+def _is_by_faac(path: Path) -> bool:
+    with path.open("rb") as file:
+        return _FAAC in file.read(_FAAC_ROOM)
 
 
 def _is_of_container(line: bytes, info: AudioInfo) -> bool:
