@@ -100,6 +100,10 @@ class _Collector:
         if writing is not None:
             try:
                 await finish(writing)
+            except Exception:
+                # What was to follow has no place: behind a hole it would be taken for what is missing.
+                self._pieces = []
+                raise
             finally:
                 # Who was cancelled meanwhile ends here, also where the disk is full, and begins no further write.
                 await asyncio.sleep(0)

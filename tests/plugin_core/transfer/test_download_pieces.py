@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from plugin_core.transfer.download import collect
-from plugin_core.transfer.parts import Note, PartFile, continues
+from plugin_core.transfer.parts import BLOCK, Note, PartFile, continues
 from tests.raw_lines import RawLines, collect_garbage
 
 
@@ -116,6 +116,33 @@ def test_a_download_that_is_cancelled_and_cannot_write_its_last_bytes_ends_as_ca
         download.cancel()
         with pytest.raises(asyncio.CancelledError):
             await download
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_nothing_is_written_behind_what_could_not_be_written(*, is_cancelled: bool) -> None:
+    async def main() -> None:
+        is_waiting, goes_on, sizes = asyncio.Event(), asyncio.Event(), []
+
+        async def stream() -> AsyncIterator[bytes]:
+            yield bytes(BLOCK)
+            yield b"a few bytes"
+            is_waiting.set()
+            await goes_on.wait()
+
+        async def write(pieces: list[bytes], _is_end: bool) -> None:
+            sizes.append(sum(map(len, pieces)))
+            raise OSError(errno.ENOSPC, "full")
+
+        download = asyncio.create_task(collect(httpx.Response(200, content=stream()), write))
+        await is_waiting.wait()
+        if is_cancelled:
+            download.cancel()
+        goes_on.set()
+        with pytest.raises(asyncio.CancelledError if is_cancelled else OSError):
+            await download
+        assert sizes == [BLOCK]
 
     asyncio.run(main())
 
