@@ -437,6 +437,15 @@ def test_frame_that_ffmpeg_leaves_out_of_what_libfaac_wrote_is_not_missing(libra
 
 
 @needs_ffmpeg
+@pytest.mark.parametrize("options", [("-c:a", "wmav2"), ("-c:a", "vorbis", "-strict", "-2")], ids=["WMA", "Vorbis"])
+def test_packet_that_only_begins_a_sound_is_not_missing(
+    library: Library, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    _, note = read_whole(encode(library.file("s.wav"), tmp_path / "s.mka", *options, "-t", "1"))
+    assert note == ""
+
+
+@needs_ffmpeg
 @pytest.mark.parametrize("name", ["s.ts", "s.mpg"])
 def test_sound_whose_rate_changes_in_its_middle_is_refused(library: Library, tmp_path: Path, name: str) -> None:
     """ffmpeg would give what follows at the rate, and in the channels, of what is first."""
