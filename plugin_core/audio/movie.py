@@ -388,7 +388,8 @@ def list_places(tables: memoryview) -> Iterator[int]:
 def _read_edits(content: memoryview) -> Iterator[Edit]:
     form = ">Qqi" if content[0] == 1 else ">Iii"
     (count,) = struct.unpack_from(">I", content, 4)
-    if not 0 < count <= (len(content) - 8) // struct.calcsize(form):
+    # A list without any edit is none.
+    if count > (room := (len(content) - 8) // struct.calcsize(form)) or (room and not count):
         raise OddBoxError
     for length, start, speed in struct.iter_unpack(form, content[8 : 8 + count * struct.calcsize(form)]):
         yield Edit(length, start, speed == _PLAIN_SPEED)

@@ -503,6 +503,16 @@ def test_joined_files_of_which_the_first_is_cut_are_refused(library: Library, tm
 
 
 @needs_ffmpeg
+def test_few_bytes_behind_an_mp4_are_damage_only_where_they_begin_a_box(library: Library, tmp_path: Path) -> None:
+    whole = library.file("s.m4a").read_bytes()
+
+    read, note = read_whole(library.copy("s.m4a", tmp_path, whole + b"\r\n"))
+    assert np.array_equal(read, library.read("s.m4a"))
+    assert note == ""
+    assert "is damaged" in refuse(library.copy("s.m4a", tmp_path, whole + b"\0\0\1\x60moo"))
+
+
+@needs_ffmpeg
 def test_m4a_whose_first_box_has_no_name_begins_and_ends_on_its_samples(library: Library, tmp_path: Path) -> None:
     whole = library.file("s.m4a").read_bytes()
 
@@ -520,6 +530,17 @@ def test_m4a_whose_edit_list_is_damaged_says_that_priming_may_be_heard(library: 
         "silence that its encoder added may be among what was read"
         in probe(library.copy("s.m4a", tmp_path, movie)).note
     )
+
+
+@needs_ffmpeg
+def test_m4a_whose_edit_list_is_empty_is_as_one_that_has_none(library: Library, tmp_path: Path) -> None:
+    whole = library.file("s.m4a").read_bytes()
+    place = whole.index(b"elst")
+    empty = (16).to_bytes(4, "big") + b"elst" + bytes(8) + (12).to_bytes(4, "big") + b"free" + bytes(4)
+
+    _, note = read_whole(library.copy("s.m4a", tmp_path, whole[: place - 4] + empty + whole[place + 24 :]))
+
+    assert note == ""
 
 
 @needs_ffmpeg
