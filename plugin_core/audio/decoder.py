@@ -50,13 +50,8 @@ _OPUS_SECONDS: Final = 0.035
 _WMA: Final = frozenset({"wmapro", "wmav1", "wmav2"})
 _WMA_SECONDS: Final = 0.15
 """More than the two frames that prime its decoder, and of which nothing is heard."""
-_FAAC: Final = b"libfaac"
-"""A frame in which this stands ffmpeg leaves out, though its packet has a time."""
-_FAAC_FRAME: Final = 1024
-_FAAC_ROOM: Final = 1 << 26
-"""It stands in one of the first frames."""
-_LEFT_OUT: Final = {"vorbis": 1024, "wmav1": 4096, "wmav2": 4096}
-"""Samples that decoders may leave out of what comes first, though its packets have times."""
+_VORBIS_SECONDS: Final = 0.04
+"""More than half of a long block, of which nothing is heard where a stream begins with one."""
 _FAAC, _FAAC_FRAME, _FAAC_ROOM = b"libfaac", 1024, 1 << 26
 """What stands in a frame, one of the first, that ffmpeg leaves out; its samples, and how far it is looked for."""
 _PROGRESS: Final = re.compile(
@@ -142,8 +137,8 @@ class FfmpegDecoder:
             return 0
         silence = info.timeline.pieces[0].silence if info.timeline else 0
         missing = round(int(ends[-1]) * info.sample_rate / 1e6) - silence - (self.position - self._before)
-        bar = (_WMA_SECONDS if info.codec in _WMA else _PRIMED_SECONDS) * info.sample_rate + _LEFT_OUT.get(info.codec, 0)
-        bar = _PRIMED_SECONDS * info.sample_rate + _LEFT_OUT.get(info.codec, 0)
+        usual = _WMA_SECONDS if info.codec in _WMA else _PRIMED_SECONDS
+        bar = (_VORBIS_SECONDS if info.codec == "vorbis" else usual) * info.sample_rate
         if missing > bar and info.codec == "aac" and _is_by_faac(self._path):
             missing -= _FAAC_FRAME
         return missing if missing > bar else 0

@@ -424,6 +424,8 @@ def test_times_that_go_back_are_said_where_they_do(library: Library, tmp_path: P
 
     assert len(read) > 1.9 * len(library.read(name))
     assert f"{name} is joined, or lacks something, at 0:10.0, where its time stamps go back" in note
+
+
 def test_frame_that_ffmpeg_leaves_out_of_what_libfaac_wrote_is_not_missing(library: Library, tmp_path: Path) -> None:
     whole = encode(library.file("s.wav"), tmp_path / "s.m4a", *ENCODED["s.m4a"], "-use_editlist", "0")
     samples = read_whole(whole)[0]
