@@ -54,9 +54,7 @@ _VORBIS_SECONDS: Final = 0.04
 """More than half of a long block, of which nothing is heard where a stream begins with one."""
 _FAAC, _FAAC_FRAME, _FAAC_ROOM = b"libfaac", 1024, 1 << 26
 """What stands in a frame, one of the first, that ffmpeg leaves out; its samples, and how far it is looked for."""
-_PROGRESS: Final = re.compile(
-    rb"^(?:frame|fps|stream_\w+|bitrate|total_size|out_time\w*|\w+_frames|speed|progress)=.*\n?", re.M
-)
+_PROGRESS: Final = re.compile(rb"^\w+=.*\n?", re.M)
 _END: Final = re.compile(rb"^out_time_us=(\d+)", re.M)
 _COMPLAINANT: Final = re.compile(rb"\[([\w,]+) @ ")
 _CHANGED: Final = b"Changing audio frame properties on the fly"

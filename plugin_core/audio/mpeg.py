@@ -117,7 +117,7 @@ def examine_mpeg(
     if not stretches:
         return None
     _refuse_cut(path, stretches)
-    is_loose = _is_loose(window, part.start, stretches[0].start)
+    is_loose = _is_loose(window, part.start, stretches[0])
     return msgspec.structs.replace(_examine(path, stretches, is_file=is_file or size > 0), is_loose=is_loose)
 
 
@@ -147,11 +147,13 @@ def _examine(path: Path, stretches: list[FrameStretch], *, is_file: bool) -> Str
     return msgspec.structs.replace(_examine_one(stretches[0], is_file=is_file), broken=broken)
 
 
-def _is_loose(window: Window, front: int, begun: int) -> bool:
-    """Tell whether more precedes the first frame than tags and zeros."""
-    while begun - front >= _SLACK_BYTES and (tag := measure_tag(window.take(front, _HEAD))):
+def _is_loose(window: Window, front: int, first: FrameStretch) -> bool:
+    """Tell whether more precedes the first frame than tags, zeros, and the rest of one, as where a stream was cut."""
+    # A damaged frame may lack the byte of padding.
+    room = max(_SLACK_BYTES, first.frame.size - 1)
+    while first.start - front >= room and (tag := measure_tag(window.take(front, _HEAD))):
         front += tag
-    return begun - front >= _SLACK_BYTES and not window.is_silent(front, begun)
+    return first.start - front >= room and not window.is_silent(front, first.start)
 
 
 def _find_break(stretches: list[FrameStretch]) -> float | None:

@@ -376,6 +376,8 @@ def describe_index(path: Path) -> str:
 
 
 def describe_rest(path: Path, size: int) -> str:
+    if size == 1:
+        return f"{path.name} ends with a byte that is no sound: it was left out"
     return f"{path.name} ends with {size} bytes that are no sound: they were left out"
 
 

@@ -350,6 +350,8 @@ def test_mp3_whose_first_frame_is_damaged_says_that_it_does_not_begin_with_sound
 
     assert len(read) == len(library.read("bare.mp3")) - 1152
     assert "begins with bytes that are no sound" in note
+    # Less than a frame of them is what a stream begins with that was cut anywhere.
+    assert read_whole(library.copy("s.mp2", tmp_path, library.file("s.mp2").read_bytes()[200:]))[1] == ""
 
 
 @needs_ffmpeg
