@@ -151,9 +151,7 @@ def _check_asf(path: Path, window: Window, size: int) -> Extent:
     header_size = int.from_bytes(window.take(16, 8), "little")
     data = window.take(header_size, 24)
     about = next((box.start for box in _list_objects(window, _ASF_FIRST, header_size) if box.name == _ASF_FILE), None)
-    if about is None or not data.startswith(_ASF_DATA):
-        return Extent()
-    if int.from_bytes(window.take(about + 88, 4), "little") & _ASF_LIVE:
+    if about is None or not data.startswith(_ASF_DATA) or int.from_bytes(window.take(about + 88, 1)) & _ASF_LIVE:
         return Extent()
     end = header_size + int.from_bytes(data[16:24], "little")
     if end > size:
