@@ -128,7 +128,7 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
         return _check_segments(path, window, size, end - start)
     if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
         is_whole, sound = _check_avi(path, window, size), read_avi(window, size)
-        lost = sound.lasts * _find_lost(window) if sound else 0.0
+        lost = sound.lasts * _find_lost(Window(path, descriptor, room=0, first=start)) if sound else 0.0
         note = describe_break(path, lost) if lost else ""
         return Extent(is_whole, seconds=sound.lasts, late=sound.late, note=note) if sound else Extent(is_whole)
     if head.startswith(_FLV):
