@@ -50,6 +50,8 @@ _SHORTEN_MARK: Final = 5
 _SHORTEN_HEAD: Final = 512
 """More bytes than a WAV's header takes in it."""
 _SHORTEN_VERBATIM: Final = 9
+_TTA: Final = b"TTA1"
+_TTA_HEAD: Final = 22
 _PAF: Final = (b" paf", b"fap ")
 _UNREAD: Final = {
     b"ADIF": ("AAC behind an ADIF header", "faad"),
@@ -59,11 +61,6 @@ _UNREAD: Final = {
     b"LPAC": ("LPAC", "lpac"),
 }
 """Kinds that nothing here reads, and the program that does."""
-_MUSEPACK: Final = b"MP+"
-_MUSEPACK_VERSION: Final = 7
-_MUSEPACK_FRAMES: Final = 1 << 24
-"""More than five days of sound have."""
-_MUSEPACK_BANDS: Final = 32
 _REAL_CHUNKS: Final = (b".RMF", b"PROP", b"CONT", b"MDPR", b"DATA", b"INDX", b"RMMD", b"RJMD", b"RMJE")
 
 
@@ -96,6 +93,9 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim 
         if window.find(head[:_SHORTEN_MARK], _SHORTEN_MARK, end) < end:
             raise joined(path)
         return LengthClaim(samples=_count_shorten(window))
+    if head.startswith(_TTA):
+        _check_tta(path, window, end)
+        return LengthClaim()
     mark = next((one for one in _KINDS if head.startswith(one)), None)
     if mark is None:
         return None
@@ -142,6 +142,28 @@ def _refuse_unread(path: Path, head: bytes) -> None:
             f"{show_path(path)} is {what}, which ffmpeg does not read",
             remedy=f"convert it to WAV first, with {program} for example",
         )
+
+
+def _check_tta(path: Path, window: Window, end: int) -> None:
+    """Hold a TTA against its table of frames.
+
+    Raises:
+        SourceError: it is cut short, or several are joined.
+    """
+    head = window.take(0, _TTA_HEAD)
+    rate, samples = (int.from_bytes(head[place : place + 4], "little") for place in (10, 14))
+    if len(head) < _TTA_HEAD or not rate or not samples:
+        return
+    count = -(-samples // (256 * rate // 245))
+    if 4 * count > end:
+        raise cut_short(path)
+    table = window.take(_TTA_HEAD, 4 * count)
+    total = _TTA_HEAD + 4 * count + 4
+    total += sum(int.from_bytes(table[place : place + 4], "little") for place in range(0, len(table), 4))
+    if total > end:
+        raise cut_short(path, 1 - end / total)
+    if window.take(total + measure_tag(window.take(total, 32)), 4) == _TTA:
+        raise joined(path)
 
 
 def _read_monkey(window: Window, at: int) -> list[int]:
@@ -290,22 +312,7 @@ def _measure_real(window: Window, start: int) -> int:
     return at - start - 10  # Bytes that ffmpeg counts and does not write.
 
 
-def _measure_musepack(window: Window, start: int) -> int:
-    """Measure a Musepack 7 up to where another begins, or to the end."""
-    at = window.find(_MUSEPACK, start + 1, window.size)
-    while at < window.size and not _is_musepack(window, at):
-        at = window.find(_MUSEPACK, at + 1, window.size)
-    return at - start
-
-
-def _is_musepack(window: Window, start: int) -> bool:
-    """Tell whether a version, a number of frames and one of bands that can be stand behind the mark."""
-    version, frames, bands = struct.unpack("<3xBI3xB", window.take(start, 12).ljust(12, b"\0"))
-    return bool(version & 15 == _MUSEPACK_VERSION and 0 < frames < _MUSEPACK_FRAMES and bands & 63 < _MUSEPACK_BANDS)
-
-
 _KINDS: Final[dict[bytes, Callable[[Window, int], int]]] = {
-    _MUSEPACK: _measure_musepack,
     b"Creative Voice ": _measure_voc,
     b".SoX": _measure_sox,
     b"XoS.": _measure_sox,
@@ -326,7 +333,7 @@ _KINDS: Final[dict[bytes, Callable[[Window, int], int]]] = {
     _WTV: _measure_alike,
     **dict.fromkeys(_IRCAM, _measure_alike),
 }
-_SLICED: Final = frozenset(_KINDS) - {b"Creative Voice ", b"\x80\x00", b".RMF", _MUSEPACK}
+_SLICED: Final = frozenset(_KINDS) - {b"Creative Voice ", b"\x80\x00", b".RMF"}
 """Of which ffmpeg reads one that lies in the middle of a file."""
 
 

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from plugin_core.audio.claims import check_claim, read_avi
 from plugin_core.audio.envelope import find_audio, measure_tag
+from plugin_core.audio.frames import MUSEPACK, read_musepack
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.movie import is_movie
 from plugin_core.audio.source_file import (
@@ -27,7 +28,7 @@ from plugin_core.audio.source_file import (
     describe_torn,
     joined,
 )
-from plugin_core.audio.streams import MUSEPACK, TTA, check_tta, examine_stream, read_musepack
+from plugin_core.audio.streams import examine_stream
 
 _ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_DATA: Final = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
@@ -135,13 +136,10 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
         return _check_flv(path, window, end - start)
     if head.startswith(_CAF):
         return _check_caf(path, window, end - start)
-    if head.startswith(TTA):
-        check_tta(path, window, end - start)
-        return Extent()
     if head.startswith(_WAVPACK):
         return _check_wavpack(path, Window(path, descriptor, passage, first=start), size)
     if head.startswith(MUSEPACK):
-        return Extent(played=read_musepack(path, window, size))
+        return Extent(played=read_musepack(path, window, end - start, size))
     claim = check_claim(path, Window(path, descriptor, passage, room=LEAP, first=start), end - start, size)
     return claim and Extent(parts=claim.parts, samples=claim.samples, goes_on=claim.goes_on)
 

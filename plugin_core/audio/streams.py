@@ -1,7 +1,4 @@
-"""Where a stream without a container ends, and whether something is missing in it: nothing but its frames can tell.
-
-Those of TTA stand in a table, those of Musepack say what they are.
-"""
+"""Where a stream without a container ends, and whether something is missing in it: nothing but its frames can tell."""
 
 from __future__ import annotations
 
@@ -31,7 +28,6 @@ from plugin_core.audio.source_file import (
     LEAP,
     FileReading,
     Window,
-    cut_short,
     damaged,
     describe_break,
     describe_loose,
@@ -47,14 +43,6 @@ _PS_END: Final = b"\0\0\1\xb9"
 _MLP: Final = (b"\xf8\x72\x6f\xba", b"\xf8\x72\x6f\xbb")
 _MLP_WORDS: Final = 0xFFF
 """What in the first two bytes of a unit counts its words of 16 bits."""
-TTA: Final = b"TTA1"
-MUSEPACK: Final = b"MPCK"
-_MUSEPACK_DELAY: Final = 481
-"""Samples that its decoder gives before the first of the music."""
-_MUSEPACK_FRAME: Final = 1152
-"""Samples in each channel of a frame, of which a packet holds 1, 4, 16 or more."""
-_CHECKSUM_AND_VERSION: Final = 5
-_TTA_HEAD: Final = 22
 _JUMPING: Final = frozenset({"MPEG", "TS"})
 """Containers whose times may begin anew in the middle of a file."""
 _BACK_SECONDS: Final = 0.1
@@ -245,66 +233,6 @@ def _ends_inside_unit(window: Window, end: int) -> bool:
     while at < end and (size := int.from_bytes(window.take(at, 2), "big") & _MLP_WORDS):
         at += 2 * size
     return at > end
-
-
-def check_tta(path: Path, window: Window, end: int) -> None:
-    """Hold a TTA against its table of frames.
-
-    Raises:
-        SourceError: it is cut short, or several are joined.
-    """
-    head = window.take(0, _TTA_HEAD)
-    rate, samples = (int.from_bytes(head[place : place + 4], "little") for place in (10, 14))
-    if len(head) < _TTA_HEAD or not rate or not samples:
-        return
-    count = -(-samples // (256 * rate // 245))
-    if 4 * count > end:
-        raise cut_short(path)
-    table = window.take(_TTA_HEAD, 4 * count)
-    total = _TTA_HEAD + 4 * count + 4
-    total += sum(int.from_bytes(table[place : place + 4], "little") for place in range(0, len(table), 4))
-    if total > end:
-        raise cut_short(path, 1 - end / total)
-    if window.take(total + measure_tag(window.take(total, 32)), 4) == TTA:
-        raise joined(path)
-
-
-def read_musepack(path: Path, window: Window, size: int) -> tuple[int, int]:
-    """Return how many samples a decoder of Musepack 8 puts in front, and how many follow.
-
-    Raises:
-        SourceError: it ends before its last packet, counts wrong, or several are joined.
-    """
-    at, front, samples, most = len(MUSEPACK), 0, 0, 0
-    count = 1
-    while at < size:
-        key, (length, after) = window.take(at, 2), _read_number(window, at + 2)
-        if at + length > size or length < after - at:
-            break
-        if key == b"SH":
-            samples, after = _read_number(window, after + _CHECKSUM_AND_VERSION)
-            silence, after = _read_number(window, after)
-            front = _MUSEPACK_DELAY + silence
-            count = _MUSEPACK_FRAME << 2 * (int.from_bytes(window.take(after + 1, 1), "big") & 7)
-        most += count * (key == b"AP")
-        at += length
-        if key == b"SE":
-            if window.take(at + measure_tag(window.take(at, 32)), len(MUSEPACK)) == MUSEPACK:
-                raise joined(path)
-            if most - count < front + samples <= most:
-                return front, samples
-            raise damaged(path, None, "its header counts other samples than it holds")
-    raise cut_short(path)
-
-
-def _read_number(window: Window, at: int) -> tuple[int, int]:
-    """Return a number of seven bits a byte, the highest first, and where it ends."""
-    number = 0
-    for place, byte in enumerate(window.take(at, 9)):
-        number = number << 7 | byte & 0x7F
-        if not byte & 0x80:
-            return number, at + place + 1
-    return number, at + 9
 
 
 class Times(NamedTuple):

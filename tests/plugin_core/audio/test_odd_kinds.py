@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -459,19 +460,44 @@ def test_musepack_is_what_its_own_decoder_gives_or_refused(tmp_path: Path) -> No
     assert "is several recordings joined" in refuse(write(path, plain + plain))
     middle = len(plain) // 2
     assert "is damaged at 0:0" in refuse(write(path, replace(plain, middle, bytes(200))))
-    at = plain.index(b"SH") + 8
+    start = plain.index(b"SH") + 3
+    end = start + plain[start - 1] - 3
+    for at, new in ((8, b"\x80"), (start + 5, b"\x80"), (end - 2, b"\x3b"), (end - 1, b"\x00"), (start, b"\x00")):
+        assert "is damaged" in refuse(write(path, replace(plain, at, new)))
     for count in (b"\x80\x80\x00", b"\x80\x81\x00", b"\x8a\xb1\x08"):
-        assert "counts other samples than it holds" in refuse(write(path, replace(plain, at, count)))
+        head = replace(plain[start + 4 : end], 1, count)
+        summed = replace(plain, start, zlib.crc32(head).to_bytes(4, "big") + head)
+        assert "counts other samples than it holds" in refuse(write(path, summed))
+
+
+def make_old_musepack(frames: int, told: int, last: int = 0, again: int | None = None) -> bytes:
+    """Return a Musepack 7 of frames without sound: a length in 20 bits, and what it counts, in words of 32."""
+    bits = "0" * 8 + f"{8:020b}{0:08b}" * frames + f"{last:011b}"
+    words = [int(bits[at : at + 32].ljust(32, "0"), 2) for at in range(0, len(bits), 32)]
+    gapless = 1 << 31 | again << 20 if again else 0
+    return b"MP+\7" + struct.pack("<5I", told, 1 << 30, 0, 0, gapless) + struct.pack(f"<{len(words)}I", *words)
+
+
+def test_musepack_of_the_old_version_is_as_long_as_its_last_frame_says(tmp_path: Path) -> None:
+    path = tmp_path / "song.mpc"
+    for last, samples in ((0, 40 * 1152 - 481), (300, 39 * 1152 + 300), (1000, 40 * 1152 - 481)):
+        for again in (None, last):
+            assert len(read_whole(write(path, make_old_musepack(40, 40, last, again)))[0]) == samples
+        for told in (0, 1, 20, 39, 41, 80, 1 << 30):
+            assert "counts other samples than it holds" in refuse(write(path, make_old_musepack(40, told, last)))
+    assert "counts other samples than it holds" in refuse(write(path, make_old_musepack(40, 40, 300, 299)))
+    assert "is damaged at 0:00.2" in refuse(write(path, replace(make_old_musepack(40, 40), 56, bytes(8))))
+    whole = make_old_musepack(40, 40, 300)
+    assert "is cut short" in refuse(write(path, whole[:-2]))
+    for lost in range(4, 100, 4):
+        refuse(write(path, whole[:-lost]))
 
 
 @pytest.mark.parametrize("between", [b"", b"APETAGEX\xd0\x07\0\0\x64" + bytes(119)], ids=["bare", "tagged"])
 def test_joined_musepack_of_the_old_version_is_refused(tmp_path: Path, between: bytes) -> None:
-    # Frames of one band without sound: a length in 20 bits, and eight bits, in words with the lowest byte first.
-    bits = "0" * 8 + f"{8:020b}{0:08b}" * 40
-    words = [int(bits[at : at + 32].ljust(32, "0"), 2) for at in range(0, len(bits), 32)]
-    plain = b"MP+\7" + struct.pack("<5I", 40, 1 << 30, 0, 0, 0) + struct.pack(f"<{len(words)}I", *words) + bytes(8)
+    plain = make_old_musepack(40, 40) + bytes(8)
     read, note = read_whole(write(tmp_path / "song.mpc", plain + between))
-    assert (len(read), note) == (40 * 1152, "")
+    assert (len(read), note) == (40 * 1152 - 481, "")
 
     for second in (plain, plain[:-30]):
         assert "is several recordings joined" in refuse(write(tmp_path / "song.mpc", plain + between + second))
