@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.claims import check_claim, read_avi
-from plugin_core.audio.envelope import find_audio, measure_tag
-from plugin_core.audio.frames import MUSEPACK, read_musepack
+from plugin_core.audio.envelope import MUSEPACK, find_audio, measure_tag, read_musepack
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.movie import is_movie
 from plugin_core.audio.source_file import (

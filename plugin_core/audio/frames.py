@@ -1,16 +1,11 @@
-"""What the headers of frames say that lie end to end, of streams without a container; of Musepack, what all say."""
+"""What the headers of frames say that lie end to end, of streams without a container."""
 
 from __future__ import annotations
 
 import struct
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Final, NamedTuple
-
-from plugin_core.audio.envelope import measure_tag
-from plugin_core.audio.source_file import Window, cut_short, damaged, joined
 
 _VERSIONS: Final = {3: 0, 2: 1, 0: 2}
 """Of the two bits in the header: MPEG-1, MPEG-2, MPEG-2.5; the sample rates are halved each time."""
@@ -55,23 +50,21 @@ _GSM_SIZE: Final = 33
 _GSM_MARK: Final = 13
 GSM_START: Final = 12 * _GSM_SIZE
 """So many frames that begin alike are no chance."""
-_PACKETS: Final = b"MPCK"
-MUSEPACK: Final = (_PACKETS, b"MP+")
-"""How versions 8 and 7 begin."""
-_MUSEPACK_DELAY: Final = 481
-"""Samples that its decoder gives before the first of the music."""
-_MUSEPACK_FRAME: Final = 1152
-"""Samples in each channel of a frame, of which a packet holds 1, 4, 16 or more."""
-_LEAST_PACKET: Final = 3
-_CHECKSUM_AND_VERSION: Final = 5
-_MUSEPACK_VERSION: Final = 7
-_MUSEPACK_FRAMES: Final = 1 << 24
-"""More than five days of sound have."""
-_MUSEPACK_BANDS: Final = 32
-_MUSEPACK_FIRST, _MUSEPACK_SIZE, _MUSEPACK_LAST = 200, 20, 11
-"""Bits of the header, of what says how long a frame is, and of what follows the last one."""
-_WORD_BITS: Final = 32
-_MISCOUNTED: Final = "its header counts other samples than it holds"
+_SUM_END: Final = 6
+"""Where the checksum of a frame of MPEG audio ends, if it has one."""
+_VBRI_PLACE: Final = 36
+_MARKS: Final = (b"Info", b"Xing")
+_NAMES: Final = (b"LAME", b"Lavf", b"Lavc")
+_NAME, _SILENCE, _TAG_SUM = 120, 21, 34
+"""Where the encoder's name stands, counted from the mark; its silence, and the checksum of all that, from the name."""
+_ALL_FLAGS: Final = b"\0\0\0\x0f"
+_SUMMED: Final = 190
+_POLYNOMIAL: Final = 0xA001
+MOST_SILENCE: Final = 2880
+"""More samples than an encoder adds on either side."""
+USUAL_DELAY: Final = 576
+"""Samples that most encoders add in front."""
+LENGTH_HEAD: Final = 44
 FRAME_HEAD: Final = 16
 """Enough of a frame to read its header."""
 
@@ -264,109 +257,111 @@ def _is_like(data: bytes, at: int) -> bool:
     return len(head) == 4 and head[:2] == data[:2] and head[2] & 0xFC == data[2] & 0xFC and (head[3] ^ data[3]) < 64
 
 
-def read_musepack(path: Path, window: Window, end: int, size: int) -> tuple[int, int]:
-    """Return how many samples a decoder of Musepack puts in front, and how many follow; 0 where that is not told.
+class LengthFrame(NamedTuple):
+    """What a Xing, Info or VBRI frame says of the frames that follow, and where it says so."""
 
-    Args:
-        path: the file.
-        window: on it.
-        end: where tags begin that programs put behind it.
-        size: of the file.
+    frames: int
+    frames_at: int
+    size: int
+    """In bytes, its own frame included; 0 where it does not say."""
+    size_at: int
+    data: bytes = b""
+    """All of it."""
+    mark: int = 0
+    name: int = 0
+    """Where in it the encoder's name begins, which says how much silence it added; 0 where none does."""
+    is_played: bool = False
+    """Whether libmpg123 takes it for music, and guesses the length (VBRI)."""
+    mended: Mapping[int, bytes] = {}
+    """What is to stand in the file so that libmpg123 sees it: zeros in front of the mark, the mark, and its flags."""
 
-    Raises:
-        SourceError: it ends before its last frame, counts wrong, or several are joined.
-    """
-    return _read_packets(path, window, size) if window.take(0, 4) == _PACKETS else _read_frames(path, window, end)
+    @property
+    def silence(self) -> tuple[int, int]:
+        """Samples that the encoder added in front and at the end."""
+        number = int.from_bytes(self.data[self.name + _SILENCE : self.name + _SILENCE + 3], "big")
+        return number >> 12, number & 0xFFF
 
+    def is_doubtful(self, frames: int, size: int) -> bool:
+        """Tell whether what it says of silence contradicts its checksum, or cannot be.
 
-def _read_packets(path: Path, window: Window, size: int) -> tuple[int, int]:
-    """Go through the packets of version 8, of which each says what it is, and how long."""
-    at, front, samples, most = len(_PACKETS), 0, 0, 0
-    count = 1
-    while at < size:
-        key, (length, after) = window.take(at, 2), _read_number(window, at + 2)
-        if at + max(length, _LEAST_PACKET) > size:
-            break
-        if length < after - at or not (key.isalpha() and key.isupper()):
-            raise damaged(path, None, "its packets do not follow each other")
-        if key == b"SH":
-            head = window.take(after, at + length - after)
-            if zlib.crc32(head[4:]) != int.from_bytes(head[:4], "big"):
-                raise damaged(path, None, "the checksum of its header is wrong")
-            samples, after = _read_number(window, after + _CHECKSUM_AND_VERSION)
-            silence, after = _read_number(window, after)
-            front = _MUSEPACK_DELAY + silence
-            count = _MUSEPACK_FRAME << 2 * (int.from_bytes(window.take(after + 1, 1), "big") & 7)
-        most += count * (key == b"AP")
-        at += length
-        if key == b"SE":
-            if window.take(at + measure_tag(window.take(at, 32)), len(_PACKETS)) == _PACKETS:
-                raise joined(path)
-            if most - count < front + samples <= most:
-                return front, samples
-            raise damaged(path, None, _MISCOUNTED)
-    raise cut_short(path)
+        ``frames`` and ``size`` are those that were counted: what is known otherwise may be damaged.
+        """
+        if not self.name:
+            return False
+        end = self.name + _TAG_SUM
+        told, rest = self.data[end : end + 2], self.data[end + 2 :]
+        if not any(told):
+            return max(self.silence) > MOST_SILENCE
+        counted = frames.to_bytes(4, "big") + size.to_bytes(4, "big")
+        head = self.data[:_SUM_END] + bytes(self.mark - _SUM_END)
+        others = (
+            head + name + _ALL_FLAGS + counts + self.data[self.mark + 16 : end]
+            for name in _MARKS
+            for counts in (self.data[self.mark + 8 : self.mark + 16], counted)
+        )
+        return not any(told in _sum_tag(tag, rest) for tag in (self.data[:end], *others))
 
-
-def _read_frames(path: Path, window: Window, end: int) -> tuple[int, int]:
-    """Go through the frames of version 7: each begins with its bits, wherever the one in front of it ended."""
-    told, gapless = (int.from_bytes(window.take(place, 4), "little") for place in (4, 20))
-    place = window.find(MUSEPACK[1], 1, window.size)
-    while place < window.size and not _is_musepack(window, place):
-        place = window.find(MUSEPACK[1], place + 1, window.size)
-    if place < window.size:
-        raise joined(path)
-    count, at = _pass_frames(window, _MUSEPACK_FIRST, told, 8 * end)
-    more, after = _pass_frames(window, at, _MUSEPACK_FRAMES, 8 * end)
-    if not told or ((count < told or more) and _is_end(window, after, 8 * end)):
-        raise damaged(path, None, _MISCOUNTED)
-    if count < told and not _take_bits(window, at, _MUSEPACK_SIZE):
-        raise damaged(path, count * _MUSEPACK_FRAME / _RATES[window.take(10, 1)[0] & 3])
-    if count < told or 8 * end - at < _MUSEPACK_LAST:
-        raise cut_short(path, 1 - count / told)
-    # The samples of the last frame stand behind it, and in headers of later encoders; the decoder gives all of it.
-    last, again = _take_bits(window, at, _MUSEPACK_LAST), (gapless >> 20 & 0x7FF) * (gapless >> 31)
-    if last > _MUSEPACK_FRAME or (last and again and last != again):
-        raise damaged(path, None, _MISCOUNTED)
-    samples = (told - 1) * _MUSEPACK_FRAME + (last or _MUSEPACK_FRAME)
-    return _MUSEPACK_DELAY, min(samples, told * _MUSEPACK_FRAME - _MUSEPACK_DELAY)
+    def tell_silence(self, start: int, front: int, end: int) -> dict[int, bytes]:
+        """Return what is to stand in the file, in which it lies at ``start``, so that it says another silence."""
+        is_same = not self.name or (front, end) == self.silence
+        return {} if is_same else {start + self.name + _SILENCE: (front << 12 | end).to_bytes(3, "big")}
 
 
-def _pass_frames(window: Window, at: int, most: int, end: int) -> tuple[int, int]:
-    """Pass over as many frames as there are, and return how many, and the bit at which they end."""
-    for count in range(most):
-        size = _take_bits(window, at, _MUSEPACK_SIZE)
-        if not size or at + _MUSEPACK_SIZE + size > end:
-            return count, at
-        at += _MUSEPACK_SIZE + size
-    return most, at
+def _sum_tag(tag: bytes, rest: bytes) -> Iterator[bytes]:
+    """Give the checksum of what is in front of it, and as ffmpeg takes it: of so many bytes, of a shorter frame too."""
+    for data in (tag, (tag + bytes(2) + rest)[:_SUMMED].ljust(_SUMMED, b"\0")):
+        found = 0
+        for byte in data:
+            found ^= byte
+            for _ in range(8):
+                found = found >> 1 ^ (_POLYNOMIAL if found & 1 else 0)
+        yield found.to_bytes(2, "big")
 
 
-def _is_end(window: Window, at: int, end: int) -> bool:
-    """Tell whether no more is left than a number, a frame in which the sound dies away, and less than two words."""
-    at += _MUSEPACK_LAST
-    dying = _MUSEPACK_SIZE + _take_bits(window, at, _MUSEPACK_SIZE)
-    return 0 <= end - at < 2 * _WORD_BITS or 0 <= end - at - dying < 2 * _WORD_BITS
+def has_length(head: bytes, frame: MpegFrame) -> bool:
+    """Tell whether a frame that begins so, with ``LENGTH_HEAD`` bytes, has the mark of one that is no music."""
+    return head[frame.mark : frame.mark + 4] in _MARKS or head[_VBRI_PLACE : _VBRI_PLACE + 4] == b"VBRI"
 
 
-def _take_bits(window: Window, at: int, width: int) -> int:
-    """Return a number of bits, of words of which the lowest byte is first."""
-    words = window.take(at // _WORD_BITS * 4, 8).ljust(8, b"\0")
-    number = int.from_bytes(words[3::-1] + words[:3:-1], "big")
-    return number >> 2 * _WORD_BITS - at % _WORD_BITS - width & (1 << width) - 1
+def read_length(data: bytes, at: int, frame: MpegFrame) -> LengthFrame | None:
+    """Return what a whole frame that lies at ``at`` says of those that follow; None where it is music."""
+
+    def number(place: int) -> int:
+        return int.from_bytes(data[place : place + 4], "big")
+
+    if data[_VBRI_PLACE : _VBRI_PLACE + 4] == b"VBRI":
+        place = _VBRI_PLACE + 10
+        return LengthFrame(number(place + 4), at + place + 4, number(place), at + place, is_played=True)
+    mark, name = data[frame.mark : frame.mark + 4], frame.mark + _NAME
+    # Behind a damaged mark or flags the name stands where it does behind all that can be said, in a frame of silence.
+    is_named = data[name : name + 4] in _NAMES and not any(data[_SUM_END : frame.mark - 4])
+    flags = _ALL_FLAGS[-1] if is_named else number(frame.mark + 4) * (mark in _MARKS)
+    if not flags & 1:
+        return None
+    place = frame.mark + 8
+    has_size = flags & 2
+    name = place + 4 + (4 if has_size else 0) + (100 if flags & 4 else 0) + (4 if flags & 8 else 0)
+    mended = {at + _SUM_END: bytes(frame.mark - _SUM_END)} if any(data[_SUM_END : frame.mark]) else {}
+    if is_named and (mark not in _MARKS or data[frame.mark + 4 : place] != _ALL_FLAGS):
+        mended[at + frame.mark] = (mark if mark in _MARKS else _MARKS[0]) + _ALL_FLAGS
+    found = LengthFrame(
+        number(place),
+        at + place,
+        number(place + 4) if has_size else 0,
+        at + place + 4 if has_size else 0,
+        data,
+        frame.mark,
+        name,
+        mended=mended,
+    )
+    if data[name : name + 4] in _NAMES:
+        return found
+    if data[name : name + 1] == b"\0" and found.silence[0] == USUAL_DELAY and 0 < found.silence[1] <= MOST_SILENCE:
+        # Without a name libmpg123 looks no further.
+        return found._replace(mended={**mended, at + name: _NAMES[0]})
+    return found._replace(name=0)
 
 
-def _is_musepack(window: Window, start: int) -> bool:
-    """Tell whether a version, a number of frames and one of bands that can be stand behind the mark."""
-    version, frames, bands = struct.unpack("<3xBI3xB", window.take(start, 12).ljust(12, b"\0"))
-    return bool(version & 15 == _MUSEPACK_VERSION and 0 < frames < _MUSEPACK_FRAMES and bands & 63 < _MUSEPACK_BANDS)
-
-
-def _read_number(window: Window, at: int) -> tuple[int, int]:
-    """Return a number of seven bits a byte, the highest first, and where it ends."""
-    number = 0
-    for place, byte in enumerate(window.take(at, 9)):
-        number = number << 7 | byte & 0x7F
-        if not byte & 0x80:
-            return number, at + place + 1
-    return number, at + 9
+def holds_length(data: bytes) -> bool:
+    """Tell whether what should be sound, or precedes it, is a ``LengthFrame`` of which the first bytes are damaged."""
+    return any(mark in data for mark in _MARKS)

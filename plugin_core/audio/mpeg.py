@@ -8,21 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from plugin_core.audio.envelope import find_end, measure_tag
-from plugin_core.audio.frames import MpegFrame, measure_free_frame, read_frame, read_sized
+from plugin_core.audio.frames import (
+    LENGTH_HEAD,
+    MOST_SILENCE,
+    USUAL_DELAY,
+    LengthFrame,
+    MpegFrame,
+    has_length,
+    holds_length,
+    measure_free_frame,
+    read_frame,
+    read_length,
+    read_sized,
+)
 from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
 from plugin_core.audio.source_file import FileReading, Window, damaged, joined
 
-_HEAD: Final = 44
-"""Bytes that show whether a frame is one of music, or tells of those that follow."""
-
-_SUM_END: Final = 6
-"""Where a frame's checksum ends, if it has one."""
-_VBRI_PLACE: Final = 36
 _UNSURE_FRAMES: Final = 2
 """Some encoders count the header itself, or a last frame that they did not write."""
 _MOST_FREE: Final = 1 << 14
@@ -38,30 +44,13 @@ _SLACK_BYTES: Final = 32
 """Tags end in padding now and then."""
 _SURE_FRAMES: Final = 3
 """So many headers in a row, each where the one before it says, are no chance."""
-
-
-class _Header(NamedTuple):
-    """What a Xing, Info or VBRI frame says of the frames that follow, and where it says so."""
-
-    frames: int
-    frames_at: int
-    size: int
-    """In bytes, its own frame included; 0 where it does not say."""
-    size_at: int
-    padding_at: int
-    """Where the encoder says how much silence it added at the end; 0 where it does not."""
-    no_padding: bytes
-    """What says there that it added none."""
-    is_played: bool = False
-    """Whether libmpg123 takes it for music, and guesses the length (VBRI)."""
-    smear: int = 0
-    """Where zeros should stand in front of it, without which libmpg123 does not see it; 0 where they do."""
+_FIRST_FRAMES: Final = 32
 
 
 class FrameStretch:
     """Frames of one kind in a row: a recording as one encoder wrote it, or what was joined to it without a header."""
 
-    def __init__(self, start: int, frame: MpegFrame, header: _Header | None) -> None:
+    def __init__(self, start: int, frame: MpegFrame, header: LengthFrame | None) -> None:
         self.start = self.last = self.end = start
         self.frame = frame
         self.header = header
@@ -79,6 +68,11 @@ class FrameStretch:
     def samples(self) -> int:
         """In each channel."""
         return self.frames * self.frame.samples
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether what its header says of silence is damaged."""
+        return self.header is not None and self.header.is_doubtful(self.frames, self.end - self.start)
 
     def cut(self, size: int) -> int:
         """Let its last frame have only so many bytes, which are no sound; return where they end."""
@@ -117,8 +111,11 @@ def examine_mpeg(
     if not stretches:
         return None
     _refuse_cut(path, stretches)
-    is_loose = _is_loose(window, part.start, stretches[0])
-    return msgspec.structs.replace(_examine(path, stretches, is_file=is_file or size > 0), is_loose=is_loose)
+    return msgspec.structs.replace(
+        _examine(path, stretches, is_file=is_file or size > 0),
+        is_loose=_is_loose(window, part.start, stretches[0]),
+        is_doubtful=any(one.is_doubtful for one in stretches) or _has_lost_length(window, part.start, stretches[0]),
+    )
 
 
 def _find_stretches(window: Window, start: int, end: int) -> tuple[list[FrameStretch], int]:
@@ -147,13 +144,37 @@ def _examine(path: Path, stretches: list[FrameStretch], *, is_file: bool) -> Str
     return msgspec.structs.replace(_examine_one(stretches[0], is_file=is_file), broken=broken)
 
 
+def _has_lost_length(window: Window, front: int, first: FrameStretch) -> bool:
+    """Tell whether the first bytes of a frame that says the length are damaged, so that it is none, or music."""
+    size = first.start + first.frame.size - front
+    return first.header is None and size < _MOST_FREE and holds_length(window.take(front, size))
+
+
 def _is_loose(window: Window, front: int, first: FrameStretch) -> bool:
     """Tell whether more precedes the first frame than tags, zeros, and the rest of one, as where a stream was cut."""
     # A damaged frame may lack the byte of padding.
     room = max(_SLACK_BYTES, first.frame.size - 1)
-    while first.start - front >= room and (tag := measure_tag(window.take(front, _HEAD))):
+    while first.start - front >= room and (tag := measure_tag(window.take(front, LENGTH_HEAD))):
         front += tag
-    return first.start - front >= room and not window.is_silent(front, first.start)
+    size = first.start - front
+    if size < room or window.is_silent(front, first.start):
+        return False
+    # Where the bit rate varies, the rest may be longer than the frame that follows.
+    sizes = _list_sizes(window, first)
+    return not sizes or size > max(sizes) or size in sizes
+
+
+def _list_sizes(window: Window, first: FrameStretch) -> set[int]:
+    """Return the sizes that frames may have, where those of the first ones differ; nothing where they do not."""
+    head, at, rates = window.take(first.start, 4), first.start, set()
+    for _ in range(_FIRST_FRAMES if first.header is None else 0):
+        if (frame := read_frame(following := window.take(at, 4))) is None:
+            break
+        rates.add(following[2] >> 4)
+        at += frame.size
+    codes = [rate << 4 | padding for rate in range(1, 15) for padding in (0, 2)] if len(rates) > 1 else []
+    frames = [read_frame(bytes([*head[:2], head[2] & 0x0D | code, head[3]])) for code in codes]
+    return {frame.size for frame in frames if frame is not None}
 
 
 def _find_break(stretches: list[FrameStretch]) -> float | None:
@@ -178,7 +199,7 @@ def walk(
     current: FrameStretch | None = None
     at, odd = start, 0
     while at + 4 <= end:
-        head = window.take(at, _HEAD)
+        head = window.take(at, LENGTH_HEAD)
         key = head[:4]
         if key not in frames:
             frames[key] = read(key)
@@ -197,7 +218,8 @@ def walk(
             if current is not None:
                 current.is_cut = True
             break
-        header = _read_header(window, at, frame) if _has_mark(head, frame) else None
+        is_asked = current is None or has_length(head, frame)
+        header = read_length(window.take(at, frame.size), at, frame) if is_asked else None
         if current is None or header is not None or frame.kind != current.frame.kind or _is_full(current, at):
             if current is not None:
                 yield current
@@ -289,7 +311,8 @@ def _examine_one(one: FrameStretch, *, is_file: bool) -> Structure:
         return Structure()
     if one.header.is_played:
         return Structure(layouts=(_lay_out(one),), samples=one.samples, told=None if is_right else told)
-    if is_right and is_file and _says_its_size(one) and not one.holes and not one.header.smear:
+    is_sound = not (one.holes or one.header.mended or one.is_doubtful)
+    if is_right and is_file and _says_its_size(one) and is_sound:
         return Structure()
     if is_right and is_file:
         return Structure(layouts=(_lay_out(one),))
@@ -309,14 +332,16 @@ def _lay_out(one: FrameStretch) -> FileLayout:
     if header is None or header.is_played:
         start = one.start if header is None else one.start + one.frame.size
         return FileLayout((_TAG, *_cut_out(one.holes, start, one.end)), claimed=size * _CLAIM)
-    patches = {header.frames_at: one.frames.to_bytes(4, "big")}
-    if header.smear:
-        patches[header.smear] = bytes(one.start + one.frame.mark - header.smear)
+    patches = {**header.mended, header.frames_at: one.frames.to_bytes(4, "big")}
     if header.size_at:
         patches[header.size_at] = size.to_bytes(4, "big")
-    if header.padding_at and one.frames > header.frames and abs(header.size - size) > _SLACK_BYTES:
+    front, end = header.silence
+    if max(front, end) > MOST_SILENCE and one.is_doubtful:
+        front, end = USUAL_DELAY, 0
+    if one.frames > header.frames and abs(header.size - size) > _SLACK_BYTES:
         # What was joined to the end has music where the header knows of silence.
-        patches[header.padding_at] = header.no_padding
+        end = 0
+    patches |= header.tell_silence(one.start, front, end)
     first = one.start + one.frame.size
     return FileLayout((_TAG, *lay_out(one.start, first, patches).pieces, *_cut_out(one.holes, first, one.end)))
 
@@ -326,36 +351,3 @@ def _cut_out(holes: list[ByteSpan], start: int, end: int) -> Iterator[ByteSpan]:
         yield ByteSpan(start, hole.start)
         start = hole.end
     yield ByteSpan(start, end)
-
-
-def _has_mark(head: bytes, frame: MpegFrame) -> bool:
-    return head[frame.mark : frame.mark + 4] in (b"Xing", b"Info") or head[_VBRI_PLACE : _VBRI_PLACE + 4] == b"VBRI"
-
-
-def _read_header(window: Window, at: int, frame: MpegFrame) -> _Header | None:
-    data = window.take(at, frame.size)
-
-    def number(place: int) -> int:
-        return int.from_bytes(data[place : place + 4], "big")
-
-    if data[_VBRI_PLACE : _VBRI_PLACE + 4] == b"VBRI":
-        place = _VBRI_PLACE + 10
-        return _Header(number(place + 4), at + place + 4, number(place), at + place, 0, b"", is_played=True)
-    flags = number(frame.mark + 4)
-    if not flags & 1:
-        return None
-    place = frame.mark + 8
-    has_size = flags & 2
-    lame = place + 4 + (4 if has_size else 0) + (100 if flags & 4 else 0) + (4 if flags & 8 else 0)
-    # Twelve bits of delay, twelve of padding.
-    padding = lame + 22
-    has_padding = data[lame : lame + 4] in (b"LAME", b"Lavf", b"Lavc")
-    return _Header(
-        number(place),
-        at + place,
-        number(place + 4) if has_size else 0,
-        at + place + 4 if has_size else 0,
-        at + padding if has_padding else 0,
-        bytes([data[padding] & 0xF0, 0]) if has_padding else b"",
-        smear=at + _SUM_END if any(data[_SUM_END : frame.mark]) else 0,
-    )

@@ -42,6 +42,7 @@ from plugin_core.audio.source_file import (
     describe_length,
     describe_loose,
     describe_more,
+    describe_silence,
     describe_torn,
     joined,
     look_at,
@@ -196,6 +197,8 @@ def _describe_finding(path: Path, found: Structure, frames: int, sample_rate: in
         return describe_break(path, found.broken)
     if found.is_torn:
         return describe_torn(path)
+    if found.is_doubtful:
+        return describe_silence(path)
     if len(found.layouts) > 1:
         return f"{path.name} is {len(found.layouts)} recordings joined in one file: all were read, one after the other"
     if found.is_loose:

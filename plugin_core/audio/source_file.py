@@ -375,6 +375,10 @@ def describe_index(path: Path) -> str:
     return f"{path.name} has a damaged index: silence that its encoder added may be among what was read"
 
 
+def describe_silence(path: Path) -> str:
+    return f"{path.name} has a damaged LAME tag: more or less than the silence that its encoder added was left out"
+
+
 def describe_rest(path: Path, size: int) -> str:
     if size == 1:
         return f"{path.name} ends with a byte that is no sound: it was left out"

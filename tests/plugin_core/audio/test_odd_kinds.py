@@ -69,7 +69,65 @@ def test_mp3_of_free_format_is_read_whole(song: Path, tmp_path: Path) -> None:
     assert measure_free_frame(free[0] + free[1]) == 0, "two headers may be chance"
 
 
-@pytest.mark.skipif(shutil.which("lame") is None, reason="needs lame")
+needs_lame = pytest.mark.skipif(shutil.which("lame") is None, reason="needs lame")
+
+
+@needs_lame
+def test_damaged_lame_tag_is_mended_by_what_is_known_or_said(song: Path, tmp_path: Path) -> None:
+    path = tmp_path / "song.mp3"
+    subprocess.run(["lame", "--quiet", "-V2", song, path], check=True)
+    samples, note = read_whole(path)
+    assert (len(samples), note) == (FRAMES, "")
+    whole = path.read_bytes()
+    mark, name = whole.index(b"Xing"), whole.index(b"LAME")
+
+    def reread(place: int, new: bytes) -> tuple[Samples, str]:
+        return read_whole(write(path, replace(whole, place, new)))
+
+    for place, new in (
+        (mark, b"?"),
+        (mark, bytes(8)),
+        (mark + 4, b"\xff\xff\xff\xf0"),
+        (mark - 3, b"\1"),
+        (name + 1, b"?"),
+    ):
+        read, note = reread(place, new)
+        assert (read.tobytes(), note) == (samples.tobytes(), "")
+    read, note = reread(mark + 10, b"\1")
+    assert read.tobytes() == samples.tobytes()
+    assert "0:00.6 long, though its header says 0:06.9" in note
+    for place in (mark + 50, name, name + 35):
+        read, note = reread(place, b"\0" if place == name else bytes([whole[place] ^ 1]))
+        assert read.tobytes() == samples.tobytes()
+        assert "has a damaged LAME tag" in note
+    for place, new in ((name + 21, b"\xff"), (name + 22, b"\x0f\xff")):
+        read, note = reread(place, new)
+        assert "has a damaged LAME tag" in note
+        assert read[: len(samples)].tobytes() == samples.tobytes()
+    for place in (1, 2, 3):
+        read, note = reread(mark - 36 + place, bytes([whole[mark - 36 + place] ^ 0xD0]))
+        assert "has a damaged LAME tag" in note
+
+
+@pytest.mark.parametrize("channels", ["1", "2"])
+def test_lame_tag_of_ffmpeg_is_not_damaged(song: Path, tmp_path: Path, channels: str) -> None:
+    for rate in ("44100", "22050", "8000"):
+        path = encode(song, tmp_path / f"{rate}.mp3", "-ac", channels, "-ar", rate, "-b:a", "64k")
+        assert read_whole(path)[1] == ""
+
+
+@needs_lame
+def test_mp3_cut_out_of_a_stream_of_varying_rate_begins_with_no_damage(song: Path, tmp_path: Path) -> None:
+    path = tmp_path / "song.mp3"
+    subprocess.run(["lame", "--quiet", "-V2", "-t", song, path], check=True)
+    whole = path.read_bytes()
+    sizes = [len(frame) for frame in split(whole)]
+    place = next(at for at in range(2, len(sizes)) if sizes[at - 1] - sizes[at] > 40)
+    start = sum(sizes[:place])
+    assert read_whole(write(path, whole[start - sizes[place - 1] + 10 :]))[1] == ""
+    assert "begins with bytes that are no sound" in read_whole(write(path, replace(whole, 0, b"?")))[1]
+
+
 @pytest.mark.parametrize("name", ["song.dts", "song.ac3"])
 def test_stream_whose_first_header_is_damaged_says_so(song: Path, tmp_path: Path, name: str) -> None:
     whole = encode(song, tmp_path / name, "-strict", "-2").read_bytes()
