@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.envelope import measure_tag
+from plugin_core.audio.envelope import find_next
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.source_file import LEAP, Window, cut_short, damaged, joined
 from plugin_core.errors import SourceError
@@ -39,7 +39,6 @@ _WTV: Final = bytes.fromhex("b7d800203749da11a64e0007e95ead8d")
 _MONKEY: Final = b"MAC "
 _MONKEY_SUMMED: Final = 3980
 """The version from which on it says where it ends, and has a checksum of the whole."""
-_ID3V1: Final = 128
 _TAK: Final = b"tBaK"
 _TAK_LAST: Final = 7
 _COUNTED: Final = (_MONKEY, _TAK)
@@ -109,7 +108,8 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim 
         if mark == _MONKEY and not _fits_checksum(window, at):
             raise damaged(path, None, "its checksum does not fit")
         at += claimed
-        following = _skip_tags(window, at)
+        # The byte that ends a VOC is a zero.
+        following = find_next(window, at, size)
         if window.take(following, len(mark)) != mark:
             break
         if mark not in _SLICED:
@@ -122,13 +122,6 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim 
     goes_on = mark not in _COUNTED and end - at > _SLACK_BYTES and not window.is_silent(at, end)
     # What follows is sound that was not counted.
     return LengthClaim((*parts[:-1], ByteSpan(parts[-1].start, end if goes_on else at)), goes_on=goes_on)
-
-
-def _skip_tags(window: Window, at: int) -> int:
-    """Return where tags end that follow a recording, and the mark that ends a VOC."""
-    while size := measure_tag(head := window.take(at, 32)) or _ID3V1 * head.startswith(b"TAG"):
-        at += size
-    return at + head.startswith(b"\0Creative")
 
 
 def _refuse_unread(path: Path, head: bytes) -> None:
@@ -162,7 +155,7 @@ def _check_tta(path: Path, window: Window, end: int) -> None:
     total += sum(int.from_bytes(table[place : place + 4], "little") for place in range(0, len(table), 4))
     if total > end:
         raise cut_short(path, 1 - end / total)
-    if window.take(total + measure_tag(window.take(total, 32)), 4) == _TTA:
+    if window.take(find_next(window, total, end), 4) == _TTA:
         raise joined(path)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from plugin_core.audio.envelope import find_start
+from plugin_core.audio.frames import BlockHeads
 from plugin_core.audio.movie import DAMAGE, Boxes, OddBoxError, find_track, list_boxes, list_places, read_index
 from plugin_core.audio.source_file import AGAIN, LEAP, Window, damaged
 from plugin_core.errors import SourceError
@@ -28,6 +29,56 @@ _SAID: Final = (b"NONE", b"raw ", b"sowt", b"twos")
 """Those whose bits are told."""
 _ENTRY: Final = 36
 """Bytes of what describes sound, in its first version."""
+_ANEW: Final = f"{AGAIN}, or save it anew with the program that wrote it"
+
+SAMPLE_TAGS: Final = (1, 3, 6, 7, 0xFFFE)
+"""Of a WAV's codes, those of which each sample has bytes of its own."""
+_LAW_TAGS: Final = (6, 7)
+"""Those of which a sample has one byte, whatever else is said."""
+MS_ADPCM: Final = 2
+IMA_ADPCM: Final = 0x11
+GSM: Final = 0x31
+GSM_BYTES: Final = 65
+"""Of a block of it in a WAV."""
+_G721: Final = 0x40
+_PADDED_BITS: Final = 24
+_SSND_HEAD: Final = 8
+"""Bytes in front of an AIFF's samples."""
+_AIFF_SIZES: Final = {
+    b"fl32": 4,
+    b"FL32": 4,
+    b"fl64": 8,
+    b"FL64": 8,
+    b"in24": 3,
+    b"in32": 4,
+    b"alaw": 1,
+    b"ALAW": 1,
+    b"ulaw": 1,
+    b"ULAW": 1,
+}
+"""Kinds of an AIFF's samples, and the bytes of each, whatever else is said."""
+_AIFF_SAID: Final = (b"", b"NONE", b"sowt", b"twos", b"raw ")
+_AIFF_GSM: Final = (b"GSM ", b"agsm")
+_QUICKTIME_IMA: Final = 34, 64
+"""Bytes of a block of one channel, and its samples."""
+_GSM_FRAME: Final = 33, 160
+_ODD_WIDTHS: Final = range(1, 65)
+"""Bytes that a sample of each channel may take: of others the count of samples is wrong, and not their sizes."""
+_MOST_INDEX: Final = 88
+"""The highest step of IMA's table."""
+_INDICES: Final = bytes(range(_MOST_INDEX + 1))
+_MS_BITS: Final = 4
+_PREDICTORS: Final = bytes(range(7))
+"""Microsoft's."""
+_GSM_MARKS: Final = bytes(range(0xD0, 0xE0))
+_KUKI: Final = 24
+"""Bytes of what an ALAC says of itself (ALACMagicCookieDescription)."""
+CAF_TABLE: Final = 24
+"""Bytes that precede the sizes of a CAF's packets."""
+_CAF_HEAD: Final = 4
+"""Bytes in front of its sound, an edit count."""
+_TUNED: Final = bytes((40, 10, 14))
+"""How all encoders of ALAC tune its Rice codes."""
 
 
 class _Samples(NamedTuple):
@@ -68,22 +119,207 @@ def refuse_odd_tables(path: Path, descriptor: int) -> None:
             raise explain_sizes(path, *tables.samples, tables.size)
         held = sum(number for _, number in tables.chunks)
         if held != tables.told:
-            raise SourceError(
-                f"{show_path(path)} says that it has {tables.told} samples, and {held} by its chunks, which programs"
-                " read differently",
-                remedy=f"{AGAIN}, or save it anew with the program that wrote it",
-            )
+            raise _explain(path, f"it has {tables.told} samples, and {held} by its chunks")
         if not _are_places_right(path, descriptor, tables, index):
             raise damaged(path, None, "its index leads to other places than its sound")
 
 
 def explain_sizes(path: Path, channels: int, bits: int, width: int) -> SourceError:
     """Say of samples that they take more or fewer bytes than they have."""
-    return SourceError(
-        f"{show_path(path)} says that {channels} samples of {bits} bits take {width} bytes, which programs read"
-        " differently",
-        remedy=f"{AGAIN}, or save it anew with the program that wrote it",
-    )
+    if bits == _PADDED_BITS and width == 4 * channels:
+        return SourceError(
+            f"{show_path(path)} says that its samples have 24 bits and take 32, which programs read differently",
+            remedy="save it as 24 or 32 bits with the program that wrote it",
+        )
+    return _explain(path, f"{channels} samples of {bits} bits take {width} bytes")
+
+
+def _explain(path: Path, says: str) -> SourceError:
+    return SourceError(f"{show_path(path)} says that {says}, which programs read differently", remedy=_ANEW)
+
+
+class SoundHeader(NamedTuple):
+    """What the header of a WAV, W64, AIFF or CAF says of its sound."""
+
+    order: Literal["little", "big"]
+    chunks: Mapping[bytes, bytes]
+    """The beginnings of those that describe it, by name."""
+    size: int
+    """Bytes of the sound."""
+
+    def read(self, name: bytes, at: int, width: int = 2) -> int:
+        return int.from_bytes(self.chunks[name][at : at + width], self.order)
+
+    @property
+    def head(self) -> int:
+        """Bytes in front of the samples."""
+        if b"COMM" in self.chunks:
+            return _SSND_HEAD + self.read(b"SSND", 0, 4)
+        return _CAF_HEAD if b"desc" in self.chunks else 0
+
+
+class _Sizes(NamedTuple):
+    """What a header says of a sample of each channel."""
+
+    channels: int
+    bits: int
+    width: int
+    """Bytes that they take together."""
+    size: int
+    """Bytes of one."""
+
+
+def refuse_odd_header(path: Path, said: SoundHeader) -> None:
+    """Refuse sound whose sizes by channels and bits are others than by blocks: what programs read then differs.
+
+    Raises:
+        SourceError: they are.
+    """
+    if b"fmt " in said.chunks:
+        _refuse_odd_blocks(path, said)
+    elif b"COMM" in said.chunks:
+        _refuse_odd_aiff(path, said)
+    elif said.chunks.get(b"desc", b"")[8:12] == b"alac":
+        _refuse_odd_alac(path, said)
+    sizes = _read_sizes(said)
+    if sizes is not None and sizes.width not in (0, sizes.channels * sizes.size):
+        raise explain_sizes(path, sizes.channels, sizes.bits, sizes.width)
+
+
+def measure_sample(said: SoundHeader) -> int:
+    """Return the bytes of a sample of each channel, or of what is coded together; 0 where that is not told."""
+    if b"fmt " in said.chunks:
+        code, channels, width, bits = (said.read(b"fmt ", at) for at in (0, 2, 12, 14))
+        if code in SAMPLE_TAGS:
+            return channels * (1 if code in _LAW_TAGS else -(-bits // 8))
+        return width if code in (MS_ADPCM, IMA_ADPCM, GSM, _G721) else 0
+    if b"COMM" in said.chunks:
+        blocks = dict.fromkeys(_AIFF_GSM, _GSM_FRAME[0]) | {b"ima4": _QUICKTIME_IMA[0]}
+        return said.read(b"COMM", 0) * (blocks.get(said.chunks[b"COMM"][18:22]) or _read_aiff_size(said))
+    return said.read(b"desc", 16, 4) if b"desc" in said.chunks else 0
+
+
+def _read_aiff_size(said: SoundHeader) -> int:
+    code = said.chunks[b"COMM"][18:22]
+    return _AIFF_SIZES.get(code, -(-said.read(b"COMM", 6) // 8) if code in _AIFF_SAID else 0)
+
+
+def _read_sizes(said: SoundHeader) -> _Sizes | None:
+    """Return what is said of samples of which each has bytes of its own; None where nothing can contradict it."""
+    if b"fmt " in said.chunks:
+        code, channels, width, bits = (said.read(b"fmt ", at) for at in (0, 2, 12, 14))
+        rate, second = (said.read(b"fmt ", at, 4) for at in (4, 8))
+        size = 1 if code in _LAW_TAGS else -(-bits // 8)
+        # Where all but one of the numbers agree, decoders do as well.
+        is_agreed = second == rate * channels * size and second != rate * width
+        return _Sizes(channels, bits, width, size) if code in SAMPLE_TAGS and not is_agreed else None
+    if (about := said.chunks.get(b"desc", b""))[8:12] in (b"lpcm", b"alaw", b"ulaw"):
+        width, frames, channels, bits = (said.read(b"desc", at, 4) for at in (16, 20, 24, 28))
+        size = -(-bits // 8) if about[8:12] == b"lpcm" else 1
+        return _Sizes(channels, bits, width, size) if frames == 1 else None
+    return None
+
+
+def _refuse_odd_blocks(path: Path, said: SoundHeader) -> None:
+    """Refuse ADPCM whose blocks cannot hold as many samples as is said."""
+    code, channels, width, bits = (said.read(b"fmt ", at) for at in (0, 2, 12, 14))
+    head = {IMA_ADPCM: 4, MS_ADPCM: 7}.get(code, 0) * channels
+    if not head:
+        return
+    first = 1 if code == IMA_ADPCM else 2
+    # Of Microsoft's no decoder asks for the bits.
+    bits = bits if code == IMA_ADPCM else _MS_BITS
+    samples, rest = divmod(8 * (width - head), bits * channels) if bits else (0, 1)
+    told = said.read(b"fmt ", 18)
+    if width <= head or (rest and code == IMA_ADPCM) or told not in (0, samples + first):
+        raise _explain(path, f"blocks of {width} bytes hold {told} samples of {bits} bits in {channels} channels")
+
+
+def _refuse_odd_aiff(path: Path, said: SoundHeader) -> None:
+    """Refuse an AIFF of which the samples are no multiple of what is said, or begin too late."""
+    channels, frames, bits = said.read(b"COMM", 0), said.read(b"COMM", 2, 4), said.read(b"COMM", 6)
+    code, late, there = said.chunks[b"COMM"][18:22], said.read(b"SSND", 0, 4), said.size - _SSND_HEAD
+    if not frames or there <= 0:
+        return
+    if code in _AIFF_GSM:
+        width, samples = _GSM_FRAME
+        held = there // width
+        # The field counts packets by its specification, and samples by what libsndfile writes.
+        if held and frames not in (held, *range((held - 1) * samples + 1, held * samples + 1)):
+            raise _explain(path, f"it has {frames} samples, and {held * samples} by its blocks")
+        needed = held * width
+    elif code == b"ima4":
+        needed = frames * channels * _QUICKTIME_IMA[0]
+    elif (size := _read_aiff_size(said)) or code in _AIFF_SAID:
+        needed = frames * channels * size
+        width, rest = divmod(there - late, frames)
+        if not rest and width in _ODD_WIDTHS and width != channels * size:
+            raise explain_sizes(path, channels, bits, width)
+    else:
+        return
+    if late and needed == there:
+        raise _explain(path, f"its sound begins {late} bytes later than there is room for")
+
+
+def _refuse_odd_alac(path: Path, said: SoundHeader) -> None:
+    """Refuse ALAC in CAF whose two descriptions differ."""
+    cookie = said.chunks.get(b"kuki", b"")
+    # Some writers put it into two boxes, as in an MP4.
+    cookie = cookie[cookie.find(b"alac\0\0\0\0") + 8 :] if cookie[4:8] == b"frma" else cookie
+    if len(cookie) < _KUKI:
+        return
+    rate = struct.unpack_from(">d", said.chunks[b"desc"])[0]
+    usual, channels = (said.read(b"desc", at, 4) for at in (20, 24))
+    frames, clock = (int.from_bytes(cookie[at : at + 4], "big") for at in (0, 20))
+    if (usual, channels) != (frames, cookie[9]) or clock not in (0, rate):
+        raise _explain(
+            path,
+            f"it has {channels} channels, {rate:.0f} Hz and {usual} samples in a packet, and {cookie[9]} channels,"
+            f" {clock} Hz and {frames} samples by its codec",
+        )
+    if cookie[6:9] != _TUNED:
+        raise damaged(path, None, "its magic cookie is none that an encoder writes")
+    if table := said.chunks.get(b"pakt"):
+        refuse_odd_packets(path, table, said.size - _CAF_HEAD)
+
+
+def refuse_odd_packets(path: Path, table: bytes, size: int) -> None:
+    """Refuse sound in CAF whose packets together are not as long as it is.
+
+    Raises:
+        SourceError: they are not.
+    """
+    packets = int.from_bytes(table[:8], "big")
+    sizes = list(list_sizes(table[CAF_TABLE:]))[:packets]
+    if sizes and (len(sizes) < packets or sum(sizes) != size):
+        raise damaged(path, None, f"its {packets} packets have {sum(sizes)} bytes and its sound {size}")
+
+
+def list_sizes(table: bytes) -> Iterator[int]:
+    """Give numbers of seven bits a byte, the highest first."""
+    number = 0
+    for byte in table:
+        number = number << 7 | byte & 0x7F
+        if not byte & 0x80:
+            yield number
+            number = 0
+
+
+def read_blocks(said: SoundHeader, first: bytes) -> BlockHeads | None:
+    """Return how blocks begin of what is coded in such; None for other sound. ``first`` is the beginning of it."""
+    kind = said.chunks.get(b"COMM", b"")[18:22] or said.chunks.get(b"desc", b"")[8:12]
+    if kind == b"ima4":
+        return BlockHeads(_QUICKTIME_IMA[0], ((1, bytes(byte for byte in range(256) if byte & 0x7F <= _MOST_INDEX)),))
+    if kind in _AIFF_GSM:
+        return BlockHeads(_GSM_FRAME[0], ((0, _GSM_MARKS),))
+    code, channels, width = (said.read(b"fmt ", at) for at in (0, 2, 12)) if b"fmt " in said.chunks else (0, 0, 0)
+    if code == MS_ADPCM:
+        return BlockHeads(width, tuple((at, _PREDICTORS) for at in range(channels)))
+    if code == IMA_ADPCM:
+        # Whoever writes other than 0 behind the index does so in all blocks.
+        quiet = [at for at in range(3, 4 * channels, 4) if first[at : at + 1] == b"\0"]
+        return BlockHeads(width, tuple((at, b"\0") for at in quiet) + tuple((at - 1, _INDICES) for at in quiet))
+    return None
 
 
 def _read_tables(index: memoryview) -> _Tables | None:

@@ -1,4 +1,4 @@
-"""Where the sound of a file without a container lies, between the tags that programs put before and behind it.
+"""Where the sound of a file lies: between chunks, or the tags that programs put before and behind it.
 
 Of Musepack, where it lies in what the decoder gives, by its packets or frames.
 
@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
-from plugin_core.audio.source_file import Window, cut_short, damaged, joined, read_at
+from plugin_core.audio.source_file import LEAP, Window, cut_short, damaged, joined, read_at
 
 _ID3V1: Final = 128
 _ID3V1_PLUS: Final = 227
@@ -40,6 +41,30 @@ _MUSEPACK_FIRST, _MUSEPACK_SIZE, _MUSEPACK_LAST = 200, 20, 11
 """Bits of the header, of what says how long a frame is, and of what follows the last one."""
 _WORD_BITS: Final = 32
 _MISCOUNTED: Final = "its header counts other samples than it holds"
+_MOST_CHUNKS: Final = 10_000
+
+
+class ChunkKind(NamedTuple):
+    """How a kind of file lays out its chunks, and which of them is the sound."""
+
+    order: Literal["little", "big"]
+    first: int
+    """Where the first chunk is."""
+    sound: bytes
+    name: int = 4
+    """Bytes of a chunk's name, and of its size."""
+    width: int = 4
+    align: int = 2
+
+
+class Chunk(NamedTuple):
+    """A part of a file that says its name and how long it is; offsets in the file."""
+
+    name: bytes
+    size_at: int
+    body: int
+    size: int
+    next: int
 
 
 def find_audio(path: Path, descriptor: int) -> tuple[int, int]:
@@ -75,6 +100,33 @@ def measure_tag(head: bytes) -> int:
     if head.startswith(b"APETAGEX") and len(head) >= _APE:
         return _APE + int.from_bytes(head[12:16], "little")
     return 0
+
+
+def find_next(window: Window, at: int, end: int) -> int:
+    """Return where something stands from ``at`` on that is neither a tag nor padding; ``end`` where nothing does."""
+    while at < end and (head := window.take(at, LEAP)):
+        size = measure_tag(head) or (_ID3V1 if head.startswith(b"TAG") else len(head) - len(head.lstrip(b"\0")))
+        if not size:
+            return at
+        at += size
+    return end
+
+
+def list_chunks(window: Window, kind: ChunkKind, start: int, end: int) -> Iterator[Chunk]:
+    """Give the chunks that follow each other from ``start`` to before ``end``."""
+    at = start
+    for _ in range(_MOST_CHUNKS):
+        data = window.take(at, kind.name + kind.width)
+        if at >= end or len(data) < kind.name + kind.width:
+            return
+        size_at, body = at + kind.name, at + len(data)
+        size = int.from_bytes(data[kind.name :], kind.order)
+        if kind.name > 4:
+            # The names that are not four letters count themselves.
+            size = max(0, size - len(data))
+        following = body + size + -size % kind.align
+        yield Chunk(data[: kind.name], size_at, body, size, following)
+        at = following
 
 
 def _read_before(path: Path, descriptor: int, start: int, end: int) -> bytes:

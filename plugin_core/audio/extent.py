@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.claims import check_claim, read_avi
+from plugin_core.audio.contradiction import CAF_TABLE, list_sizes, refuse_odd_packets
 from plugin_core.audio.envelope import MUSEPACK, find_audio, measure_tag, read_musepack
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.movie import is_movie
@@ -56,8 +57,7 @@ _CAF_CHUNK: Final = 12
 _CAF_OPEN: Final = (1 << 64) - 1
 """The size of sound that goes on to the end, whatever that is."""
 _CAF_ABOUT: Final = 32
-_CAF_TABLE: Final = 24
-"""Bytes of what describes the sound, and of what precedes the sizes of packets."""
+"""Bytes of what describes the sound."""
 _ALAC_HEAD: Final = 7
 _ALAC_IS_SHORT: Final = 36
 """Of the bits of a packet's head, counted from behind, that which says that its length follows."""
@@ -338,7 +338,7 @@ def _check_caf(path: Path, window: Window, end: int) -> Extent:
         chunks.setdefault(head[:4], ByteSpan(at - length, min(at, window.size)))
     if 0 < end - at < _CAF_CHUNK:
         stop = at
-    seconds = _measure_alac(window, chunks)
+    seconds = _measure_alac(path, window, chunks)
     if stop < end:
         return Extent(is_whole=True, span=ByteSpan(0, stop), seconds=seconds)
     if at != end and window.find(_CAF_BEGIN, _CAF_FIRST, end) < end:
@@ -346,31 +346,22 @@ def _check_caf(path: Path, window: Window, end: int) -> Extent:
     return Extent(at in (end, window.size), seconds=seconds)
 
 
-def _measure_alac(window: Window, chunks: dict[bytes, ByteSpan]) -> float | None:
+def _measure_alac(path: Path, window: Window, chunks: dict[bytes, ByteSpan]) -> float | None:
     """Measure ALAC in CAF of which whole packets are counted: one that is shorter says so itself; None elsewhere."""
     about, table, sound = (chunks.get(name, ByteSpan(0, 0)) for name in (b"desc", b"pakt", b"data"))
     head = window.take(about.start, _CAF_ABOUT)
     packed = window.take(table.start, table.end - table.start)
-    if len(head) < _CAF_ABOUT or head[8:12] != b"alac" or len(packed) < _CAF_TABLE:
+    if len(head) < _CAF_ABOUT or head[8:12] != b"alac" or len(packed) < CAF_TABLE:
         return None
     rate, usual = struct.unpack_from(">d", head)[0], int.from_bytes(head[20:24], "big")
     packets, frames, rest = struct.unpack_from(">QQq", packed)
-    sizes = list(_list_sizes(packed[_CAF_TABLE:]))[:packets]
-    if not sizes or rest or not rate > 0 or frames != packets * usual or sum(sizes) != sound.end - sound.start - 4:
+    refuse_odd_packets(path, packed, sound.end - sound.start - 4)
+    sizes = list(list_sizes(packed[CAF_TABLE:]))[:packets]
+    if not sizes or rest or not rate > 0 or frames != packets * usual:
         return None
     packet = int.from_bytes(window.take(sound.end - sizes[-1], _ALAC_HEAD), "big")
     last = min(usual, packet >> 1 & 0xFFFFFFFF) if packet >> _ALAC_IS_SHORT & 1 else usual
     return float((frames - usual + last) / rate)
-
-
-def _list_sizes(table: bytes) -> Iterator[int]:
-    """Give numbers of seven bits a byte, the highest first."""
-    number = 0
-    for byte in table:
-        number = number << 7 | byte & 0x7F
-        if not byte & 0x80:
-            yield number
-            number = 0
 
 
 def _check_wavpack(path: Path, window: Window, size: int) -> Extent:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Final, NamedTuple
 
+from plugin_core.audio.source_file import Window
+
 _VERSIONS: Final = {3: 0, 2: 1, 0: 2}
 """Of the two bits in the header: MPEG-1, MPEG-2, MPEG-2.5; the sample rates are halved each time."""
 
@@ -46,6 +48,7 @@ _AMR_SIZES: Final = {
 }
 """By how a file begins: bytes of a frame of each mode."""
 _AMR_SECONDS: Final = 0.02
+_PIECE: Final = 1 << 16
 _GSM_SIZE: Final = 33
 _GSM_MARK: Final = 13
 GSM_START: Final = 12 * _GSM_SIZE
@@ -365,3 +368,23 @@ def read_length(data: bytes, at: int, frame: MpegFrame) -> LengthFrame | None:
 def holds_length(data: bytes) -> bool:
     """Tell whether what should be sound, or precedes it, is a ``LengthFrame`` of which the first bytes are damaged."""
     return any(mark in data for mark in _MARKS)
+
+
+class BlockHeads(NamedTuple):
+    """Of what lies in blocks of one size, how each begins."""
+
+    size: int
+    allowed: tuple[tuple[int, bytes], ...]
+    """Bytes of the head of which not all are possible: where each stands in the block, and what it may be."""
+
+
+def find_odd_block(window: Window, start: int, end: int, blocks: BlockHeads) -> int | None:
+    """Return where a block begins as none can, between ``start`` and ``end``; None where all begin well."""
+    step = max(1, _PIECE // max(1, blocks.size)) * blocks.size
+    for at in range(start, end, step) if step else ():
+        data = window.take(at, min(step, end - at))
+        for place, allowed in blocks.allowed:
+            heads = data[place :: blocks.size]
+            if odd := heads.translate(None, allowed):
+                return at + heads.index(odd[:1]) * blocks.size
+    return None

@@ -7,18 +7,27 @@ a chunk nor padding, but more of it; or another file, joined to this one.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
-from plugin_core.audio.envelope import find_end
+from plugin_core.audio.contradiction import (
+    GSM,
+    GSM_BYTES,
+    IMA_ADPCM,
+    MS_ADPCM,
+    SAMPLE_TAGS,
+    SoundHeader,
+    measure_sample,
+    read_blocks,
+    refuse_odd_header,
+)
+from plugin_core.audio.envelope import Chunk, ChunkKind, find_end, find_next, list_chunks
+from plugin_core.audio.frames import find_odd_block
 from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
 from plugin_core.audio.mpeg import examine_mpeg
-from plugin_core.audio.source_file import AGAIN, LEAP, SLACK_BYTES, Window, cut_short, joined
-from plugin_core.errors import SourceError
-from plugin_core.model import show_path
+from plugin_core.audio.source_file import LEAP, SLACK_BYTES, Window, cut_short, damaged, joined
 
 _UNKNOWN: Final = (
     range(0x7FFF0000, 0x80000000),
@@ -33,56 +42,35 @@ _SLOPPY_BYTES: Final = 64
 _MOST_IN_WAV: Final = 0xFFFF0000
 _MPEG_TAGS: Final = (0x50, 0x55)
 _EXTENSIBLE: Final = 0xFFFE
-_SAMPLE_TAGS: Final = (1, 3, 6, 7, _EXTENSIBLE)
-"""Of a WAV's codes, those of which each sample has bytes of its own."""
-_BLOCK_CODES: Final = (b"ima4", b"GSM ", b"agsm", b"dwvw", b"DWVW", b"ADP4", b"MAC3", b"MAC6")
+_GSM_CODES: Final = (b"GSM ", b"agsm")
+_GSM_FRAME: Final = 33
+_BLOCK_CODES: Final = (b"ima4", *_GSM_CODES, b"dwvw", b"DWVW", b"ADP4", b"MAC3", b"MAC6")
 """Of an AIFF's, those of which it has not."""
-_LAW_TAGS: Final = (6, 7)
-"""Those of which a sample has one byte, whatever else is said."""
-_GSM: Final = 0x31
-_ADPCM_TAGS: Final = (2, 0x11)
+_ADPCM_TAGS: Final = (MS_ADPCM, IMA_ADPCM)
 """Of which a block may end early: of its part ffmpeg gives what there is, and libsndfile nothing."""
-_SSND_HEAD: Final = 8
-"""Bytes in front of an AIFF's samples."""
-_PCM: Final = 1
-_PADDED_BITS: Final = 24
-_MOST_CHUNKS: Final = 10_000
-
-
-class _Kind(NamedTuple):
-    order: Literal["little", "big"]
-    first: int
-    """Where the first chunk is."""
-    sound: bytes
-    name: int = 4
-    """Bytes of a chunk's name, and of its size."""
-    width: int = 4
-    align: int = 2
+_FEW_BYTES: Final = 7
+"""Less than a chunk has: where nothing says how long the whole is, more may be anything."""
+_AU_SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
+"""Bytes of a sample, by AU's codes."""
+_SAYING: Final = {b"fmt ": 64, b"COMM": 32, b"SSND": 8, b"desc": 32, b"kuki": 512, b"pakt": 1 << 24}
+"""Chunks that describe the sound, and how many bytes of each do."""
 
 
 _KINDS: Final = {
-    b"RIFF": _Kind("little", 12, b"data"),
-    b"RF64": _Kind("little", 12, b"data"),
-    b"RIFX": _Kind("big", 12, b"data"),
-    b"FORM": _Kind("big", 12, b"SSND"),
-    b"caff": _Kind("big", 8, b"data", width=8, align=1),
-    b"riff": _Kind("little", 40, b"data", name=16, width=8, align=8),
+    b"RIFF": ChunkKind("little", 12, b"data"),
+    b"RF64": ChunkKind("little", 12, b"data"),
+    b"RIFX": ChunkKind("big", 12, b"data"),
+    b"FORM": ChunkKind("big", 12, b"SSND"),
+    b"caff": ChunkKind("big", 8, b"data", width=8, align=1),
+    b"riff": ChunkKind("little", 40, b"data", name=16, width=8, align=8),
 }
 _ALIKE: Final = {b"BW64": b"RF64"}
 """Kinds that are another by another name, which libsndfile does not know."""
-_SVX: Final = _Kind("big", 12, b"BODY")
+_SVX: Final = ChunkKind("big", 12, b"BODY")
 _SVX_FORMS: Final = (b"8SVX", b"16SV")
 """The Amiga's kinds of a FORM."""
-_PLAIN: Final = {b".snd": _Kind("big", 0, b""), b"dns.": _Kind("little", 0, b"")}
+_PLAIN: Final = {b".snd": ChunkKind("big", 0, b""), b"dns.": ChunkKind("little", 0, b"")}
 """AU has a head and no chunks."""
-
-
-class _Chunk(NamedTuple):
-    name: bytes
-    size_at: int
-    body: int
-    size: int
-    next: int
 
 
 class _Recording(NamedTuple):
@@ -90,18 +78,18 @@ class _Recording(NamedTuple):
 
     start: int
     magic: bytes
-    kind: _Kind
+    kind: ChunkKind
     size_at: int
     body: int
     told: int
     """Bytes of sound that the header counts."""
     next: int
     """Where something else should follow."""
-    chunks: dict[bytes, _Chunk]
+    chunks: dict[bytes, Chunk]
 
     @property
     def is_told(self) -> bool:
-        return not any(self.told in sizes for sizes in _UNKNOWN)
+        return self.kind is _SVX or not any(self.told in sizes for sizes in _UNKNOWN)
 
 
 class _Behind(NamedTuple):
@@ -125,29 +113,36 @@ def examine_pcm(path: Path, descriptor: int, start: int) -> Structure | None:
     told = there = missing = 0
     is_tagged, is_wrong = start > 0, False
     while (one := _read_recording(window, start, size)) is not None:
-        _refuse_contradiction(path, window, one)
+        said = _read_said(window, one)
         is_mpeg = _holds_mpeg(window, one)
-        behind = _look_behind(window, one, end) if one.is_told else _Behind()
-        until = size if behind.seam is None else behind.seam
-        has = until - one.body if behind.is_sound or not one.is_told else min(one.told, until - one.body)
+        behind = _look_behind(path, window, one, said, end) if one.is_told else _Behind()
+        is_open = behind.is_sound or not one.is_told
+        until = (end if is_open else size) if behind.seam is None else behind.seam
+        has = until - one.body if is_open else min(one.told, until - one.body)
         missing = one.told - has if one.is_told and not behind.is_sound else 0
         is_blocked = _is_blocked(window, one)
         if missing > (0 if is_mpeg or is_blocked else _SLOPPY_BYTES) and not _is_as_long_as_it_says(window, one, until):
             raise cut_short(path, missing / one.told)
+        refuse_odd_header(path, said._replace(size=has))
         if is_mpeg:
             found = examine_mpeg(path, descriptor, ByteSpan(one.body, one.body + has))
             if behind.seam is not None:
                 raise joined(path)
             return found and msgspec.structs.replace(found, container="WAV")
+        _refuse_odd_block(path, window, one, has, said)
+        if not one.is_told and _find_another(window, start):
+            raise joined(path)
         is_patched = behind.is_sound or one.magic == b"caff" or (one.magic == b"RIFF" and has >= _MOST_IN_WAV)
-        is_odd = has & 1 and has == one.told and _is_odd(window, one)
+        if (is_open or missing) and _read_code(window, one) == GSM:
+            has, is_patched = has - has % GSM_BYTES, True
+        is_odd = has & 1 and (is_open or has == one.told) and _is_odd(window, one)
         # In W64, SVX, and AU that is not plain PCM, libsndfile takes for sound what follows it.
-        is_closed = one.magic in (b"riff", *_PLAIN) or one.kind is _SVX
+        is_closed = one.magic in (b"riff", *_PLAIN) or one.kind is _SVX or (is_patched and has < until - one.body)
         stop = one.body + has if is_closed or one.magic == b"caff" else until
         is_more = is_closed and stop < until
         is_wrong |= bool(_rename(window, one))
         is_wrong |= behind.is_sound or is_odd or is_more or (is_patched and (missing > 0 or not one.is_told))
-        told, there = told + (one.told if one.is_told else has), there + has
+        told, there = told + (one.told if one.is_told else has) - said.head, there + has - said.head
         layouts.append(
             _lay_out_odd(one, one.body + has) if is_odd else _lay_out(window, one, stop, is_patched=is_patched)
         )
@@ -158,8 +153,8 @@ def examine_pcm(path: Path, descriptor: int, start: int) -> Structure | None:
         start = behind.seam
     # libsndfile looks behind a tag for an MP3 alone.
     is_wrong |= is_tagged
-    if not layouts and magic == b"riff":
-        # libsndfile finds sound in a damaged one, and takes floats for integers.
+    if not layouts and (magic == b"riff" or window.take(start + 8, 4) in _SVX_FORMS):
+        # libsndfile finds sound in a damaged one, takes floats for integers, and padding for sound.
         return Structure(needs_ffmpeg=True)
     if not layouts or not (is_wrong or missing or len(layouts) > 1):
         return None
@@ -172,8 +167,27 @@ def examine_pcm(path: Path, descriptor: int, start: int) -> Structure | None:
 
 def holds_another(path: Path, descriptor: int) -> bool:
     """Tell whether a WAV begins inside a file: it was joined to one that is cut, whose size leads into its sound."""
-    window = Window(path, descriptor)
-    return window.find(b"WAVEfmt ", 16, window.size) < window.size
+    return _find_another(Window(path, descriptor), 0)
+
+
+def _find_another(window: Window, start: int) -> bool:
+    """Tell whether a file of the kind that begins at ``start`` begins once more behind that."""
+    magic = window.take(start, 4)
+    at, form = (12 if magic in _PLAIN else 8), window.take(start + (12 if magic in _PLAIN else 8), 4)
+    found = start
+    while (found := window.find(magic, found + 4, window.size)) < window.size:
+        if window.take(found + at, 4) == form:
+            return True
+    return False
+
+
+def _read_said(window: Window, one: _Recording) -> SoundHeader:
+    chunks = {
+        name: window.take(one.chunks[name].body, min(most, one.chunks[name].size))
+        for name, most in _SAYING.items()
+        if name in one.chunks
+    }
+    return SoundHeader(one.kind.order, chunks, one.told)
 
 
 def _read_recording(window: Window, start: int, size: int) -> _Recording | None:
@@ -185,8 +199,8 @@ def _read_recording(window: Window, start: int, size: int) -> _Recording | None:
     kind = _SVX if window.take(start + 8, 4) in _SVX_FORMS else _KINDS.get(magic)
     if kind is None:
         return None
-    chunks: dict[bytes, _Chunk] = {}
-    for chunk in _list_chunks(window, kind, start + kind.first, size):
+    chunks: dict[bytes, Chunk] = {}
+    for chunk in list_chunks(window, kind, start + kind.first, size):
         name = chunk.name[:4]
         chunks.setdefault(name, chunk)
         if name == kind.sound:
@@ -202,72 +216,6 @@ def _read_magic(window: Window, start: int) -> bytes:
     return _ALIKE.get(magic, magic)
 
 
-def _list_chunks(window: Window, kind: _Kind, start: int, end: int) -> Iterator[_Chunk]:
-    at = start
-    for _ in range(_MOST_CHUNKS):
-        data = window.take(at, kind.name + kind.width)
-        if at >= end or len(data) < kind.name + kind.width:
-            return
-        size_at, body = at + kind.name, at + len(data)
-        size = int.from_bytes(data[kind.name :], kind.order)
-        if kind.name > 4:
-            # The names that are not four letters count themselves.
-            size = max(0, size - len(data))
-        following = body + size + -size % kind.align
-        yield _Chunk(data[: kind.name], size_at, body, size, following)
-        at = following
-
-
-class _Sizes(NamedTuple):
-    """What a header says of a sample of each channel."""
-
-    channels: int
-    bits: int
-    width: int
-    """Bytes that they take together."""
-    size: int
-    """Bytes of one."""
-
-
-def _refuse_contradiction(path: Path, window: Window, one: _Recording) -> None:
-    """Refuse samples that by channels and bits have other sizes than by blocks: what programs read then differs."""
-    sizes = _read_sizes(window, one)
-    if sizes is None or sizes.width in (0, sizes.channels * sizes.size):
-        return
-    shown = show_path(path)
-    if sizes.bits == _PADDED_BITS and sizes.width == 4 * sizes.channels:
-        raise SourceError(
-            f"{shown} says that its samples have 24 bits and take 32, which programs read differently",
-            remedy="save it as 24 or 32 bits with the program that wrote it",
-        )
-    raise SourceError(
-        f"{shown} says that {sizes.channels} samples of {sizes.bits} bits take {sizes.width} bytes, which programs read"
-        " differently",
-        remedy=f"{AGAIN}, or save it anew with the program that wrote it",
-    )
-
-
-def _read_sizes(window: Window, one: _Recording) -> _Sizes | None:
-    """Return what is said of samples of which each has bytes of its own; None where nothing can contradict it."""
-    if (about := one.chunks.get(b"fmt ")) is not None:
-        code, channels, width, bits = (_read_field(window, one, about.body + at) for at in (0, 2, 12, 14))
-        rate, second = (_read_field(window, one, about.body + at, 4) for at in (4, 8))
-        size = 1 if code in _LAW_TAGS else -(-bits // 8)
-        # Where all but one of the numbers agree, decoders do as well.
-        is_agreed = second == rate * channels * size and second != rate * width
-        return _Sizes(channels, bits, width, size) if code in _SAMPLE_TAGS and not is_agreed else None
-    if (about := one.chunks.get(b"desc")) is not None and window.take(about.body + 8, 4) == b"lpcm":
-        width, frames, channels, bits = (_read_field(window, one, about.body + at, 4) for at in (16, 20, 24, 28))
-        return _Sizes(channels, bits, width, -(-bits // 8)) if frames == 1 else None
-    if (about := one.chunks.get(b"COMM")) is not None and window.take(about.body + 18, 4) == b"sowt":
-        # ffmpeg takes them for 16 bits.
-        channels, bits = (_read_field(window, one, about.body + at) for at in (0, 6))
-        frames, size = _read_field(window, one, about.body + 2, 4), -(-bits // 8)
-        width = (one.told - _SSND_HEAD) // frames if frames else 0
-        return _Sizes(channels, bits, width, size) if size != 2 else None
-    return None
-
-
 def _read_field(window: Window, one: _Recording, at: int, width: int = 2) -> int:
     return int.from_bytes(window.take(at, width), one.kind.order)
 
@@ -281,20 +229,23 @@ def _is_blocked(window: Window, one: _Recording) -> bool:
     if one.magic == b"FORM":
         about = one.chunks.get(b"COMM")
         return about is not None and window.take(about.body + 18, 4) in _BLOCK_CODES
-    return _read_code(window, one) not in (*_SAMPLE_TAGS, None)
+    return _read_code(window, one) not in (*SAMPLE_TAGS, None)
 
 
 def _is_odd(window: Window, one: _Recording) -> bool:
     """Tell whether libsndfile takes the byte that makes a size even for sound."""
-    return one.kind.width == 4 and (_read_code(window, one) == _GSM or one.kind is _SVX)
+    return one.kind.width == 4 and (_read_code(window, one) == GSM or one.kind is _SVX)
 
 
 def _needs_ffmpeg(window: Window, one: _Recording, size: int) -> bool:
     """Tell whether libsndfile would not give all that there is, or other samples."""
     if one.magic == b"FORM":
         # Each block of QuickTime's IMA goes on where the one before it ended.
-        about = one.chunks.get(b"COMM")
-        return about is not None and window.take(about.body + 18, 4) == b"ima4"
+        if (about := one.chunks.get(b"COMM")) is None:
+            return False
+        code, frames = window.take(about.body + 18, 4), _read_field(window, one, about.body + 2, 4)
+        # GSM that is counted in packets libsndfile takes for as many samples.
+        return code == b"ima4" or (code in _GSM_CODES and frames > 1 and 0 <= size - 8 - _GSM_FRAME * frames < 2)
     if _read_code(window, one) not in _ADPCM_TAGS:
         return False
     width = _read_field(window, one, one.chunks[b"fmt "].body + 12)
@@ -317,32 +268,73 @@ def _is_as_long_as_it_says(window: Window, one: _Recording, until: int) -> bool:
     return one.magic not in (b"caff", *_PLAIN) and until - one.start - size in (0, 1)
 
 
-def _look_behind(window: Window, one: _Recording, end: int) -> _Behind:
-    is_counted = one.magic in (b"caff", *_PLAIN) or _is_as_long_as_it_says(window, one, end)
-    if end - one.next <= (_SLOPPY_BYTES if is_counted else SLACK_BYTES):
+def _look_behind(path: Path, window: Window, one: _Recording, said: SoundHeader, end: int) -> _Behind:
+    has_size = one.magic not in (b"caff", *_PLAIN)
+    is_counted = not has_size or _is_as_long_as_it_says(window, one, end)
+    if is_counted and _lacks_a_little(window, one, said, end, _SLOPPY_BYTES if has_size else _FEW_BYTES):
+        return _Behind(is_sound=True)
+    if one.next >= end:
         return _Behind()
     for at in dict.fromkeys((one.next, one.body + one.told)):
         seam = _find_seam(window, one, at, end)
-        if seam is not None:
+        if seam is not None and seam > one.start:
             return _Behind(seam=seam) if seam < end else _Behind()
-    return _Behind(is_sound=not one.told or not window.is_silent(one.next, end))
+    if one.told and window.is_silent(one.next, end):
+        return _Behind()
+    if _find_another(window, one.start):
+        raise joined(path)
+    return _Behind(is_sound=end - one.next > (_SLOPPY_BYTES if is_counted else SLACK_BYTES))
+
+
+def _lacks_a_little(window: Window, one: _Recording, said: SoundHeader, end: int, most: int) -> bool:
+    """Tell whether up to ``most`` bytes behind the sound are more of it: no chunk, no padding, and a sample."""
+    begin, width, sound = one.body + one.told, _measure_sample(window, one, said), one.told - said.head
+    rest = end - begin
+    if not width or not 0 < rest <= most or (not sound % width and window.is_silent(begin, end)):
+        return False
+    names = [window.take(min(at, end), 4) for at in (begin, one.next)]
+    is_chunk = any(len(name) == 4 and all(32 <= byte < 127 for byte in name) for name in names)
+    is_padding = rest == 1 and sound & 1 and not sound % width
+    return (sound + rest) // width > sound // width and not is_chunk and not is_padding
+
+
+def _measure_sample(window: Window, one: _Recording, said: SoundHeader) -> int:
+    """Return the bytes of a sample of each channel, or of what is coded together; 0 where that is not told."""
+    if one.magic in _PLAIN:
+        coding, channels = (_read_field(window, one, one.start + at, 4) for at in (12, 20))
+        return _AU_SIZES.get(coding, 0) * channels
+    return measure_sample(said) if one.kind is not _SVX else 1 + (window.take(one.start + 8, 2) == b"16")
 
 
 def _find_seam(window: Window, one: _Recording, at: int, end: int) -> int | None:
     """Follow the chunks behind the sound to where another file begins, or to the end; None if they are no chunks."""
-    if _read_magic(window, at) == one.magic:
-        return at
+    following = find_next(window, at, end)
+    if _read_magic(window, following) == one.magic:
+        return following
     if one.magic in _PLAIN:
         return None
-    for chunk in _list_chunks(window, one.kind, at, end):
+    for chunk in list_chunks(window, one.kind, at, end):
         name = chunk.name[:4]
         begin = chunk.size_at - len(chunk.name)
         if _ALIKE.get(name, name) == one.magic:
             return begin
         if not all(32 <= byte < 127 for byte in name) or chunk.body + chunk.size > end + 1:
             # Zeros after the last chunk are padding.
-            return end if window.is_silent(begin, end) else None
+            following = find_next(window, begin, end)
+            is_another = following < end and _read_magic(window, following) == one.magic
+            return following if is_another or following == end else None
     return end
+
+
+def _refuse_odd_block(path: Path, window: Window, one: _Recording, has: int, said: SoundHeader) -> None:
+    start = one.body + said.head
+    if (blocks := read_blocks(said, window.take(start, LEAP))) is None:
+        return
+    odd = find_odd_block(window, start, one.body + has, blocks)
+    if odd is not None:
+        if _find_another(window, one.start):
+            raise joined(path)
+        raise damaged(path, None, f"what is at byte {odd} is no block of its codec")
 
 
 def _lay_out(window: Window, one: _Recording, until: int, *, is_patched: bool) -> FileLayout:
@@ -361,7 +353,8 @@ def _lay_out(window: Window, one: _Recording, until: int, *, is_patched: bool) -
         counted = rest + (one.kind.name + one.kind.width if one.magic == b"riff" else 0)
         patches[one.size_at] = counted.to_bytes(8, one.kind.order)
     else:
-        patches[one.size_at] = _TO_THE_END
+        is_exact = _read_code(window, one) == GSM
+        patches[one.size_at] = rest.to_bytes(4, one.kind.order) if is_exact else _TO_THE_END
     return lay_out(one.start, until, patches)
 
 
@@ -372,7 +365,7 @@ def _rename(window: Window, one: _Recording) -> dict[int, bytes]:
     if one.magic == b"riff" and about is not None and _read_code(window, one) == _EXTENSIBLE:
         meant = window.take(about.body + 24, 2)
         # It takes all of them for integers.
-        patches |= {about.body: meant} if int.from_bytes(meant, "little") in _SAMPLE_TAGS[1:-1] else {}
+        patches |= {about.body: meant} if int.from_bytes(meant, "little") in SAMPLE_TAGS[1:-1] else {}
     return patches
 
 

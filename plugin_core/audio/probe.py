@@ -207,7 +207,9 @@ def _describe_finding(path: Path, found: Structure, frames: int, sample_rate: in
         return ""
     # Of a frame that is cut the decoder gives nothing.
     told = frames * found.told
-    return describe_length(path, frames, math.ceil(told - 0.01) if told > frames else round(told), sample_rate)
+    return describe_length(
+        path, frames, math.ceil(told - 0.01) if told > frames else math.floor(told + 0.01), sample_rate
+    )
 
 
 def _count_frames(path: Path, opened: sndfile.SequentialFile) -> int:

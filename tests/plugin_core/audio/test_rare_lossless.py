@@ -55,7 +55,8 @@ def test_counted_kind_is_whole_cut_or_joined(tmp_path: Path, plain: bytes) -> No
             ByteSpan(start, start + size),
             ByteSpan(start + size, start + 2 * size),
         )
-        for between in (b"APETAGEX" + struct.pack("<4I", 2000, 32, 0, 0) + bytes(40), b"TAG" + bytes(125)):
+        ape = b"APETAGEX" + struct.pack("<4I", 2000, 32, 0, 0) + bytes(40)
+        for between in (ape, b"TAG" + bytes(125), bytes(100), bytes(5000) + ape + b"TAG" + bytes(225)):
             parts = check(path, before + plain + between + plain).parts
             assert parts == (ByteSpan(start, start + size), ByteSpan(parts[1].start, parts[1].start + size))
         for lost in (1, 10, 1000, 5000):
@@ -146,9 +147,13 @@ def test_what_follows_sound_that_is_counted_is_no_sound(tmp_path: Path, form: st
 
 
 @needs_ffmpeg
-def test_joined_voc_is_refused(library: Library, tmp_path: Path) -> None:
-    path = encode(library.file("s.wav"), tmp_path / "song.voc")
-    path.write_bytes(2 * path.read_bytes())
+@pytest.mark.parametrize("name", ["song.voc", "song.tta"])
+@pytest.mark.parametrize("between", [b"", bytes(100), b"TAG" + bytes(225)], ids=["", "zeros", "tag"])
+def test_joined_kind_of_which_ffmpeg_reads_the_first_is_refused(
+    library: Library, tmp_path: Path, name: str, between: bytes
+) -> None:
+    path = encode(library.file("s.wav"), tmp_path / name, "-t", "1")
+    path.write_bytes(path.read_bytes() + between + path.read_bytes())
     assert "is several recordings joined" in refuse(path)
 
 

@@ -1002,7 +1002,8 @@ def test_no_sample_is_decoded_to_look_at_a_file(
 def test_memory_stays_flat_where_a_header_is_put_right(library: Library, tmp_path: Path, name: str) -> None:
     data = bytearray(library.file(name).read_bytes())
     TELL[name](data, FRAMES // 2)
-    path = library.copy(name, tmp_path, bytes(data) * 6)
+    # A WAV that begins where the size of the one before it leads into its sound is refused.
+    path = library.copy(name, tmp_path, bytes(data) + 5 * bytes(data[44 if name == "s.wav" else 0 :]))
     tracemalloc.start()
     try:
         with open_reader(path) as reader:

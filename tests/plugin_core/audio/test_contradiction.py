@@ -1,0 +1,222 @@
+"""Headers that contradict themselves, and blocks that begin as none can: any decoder would make noise of them."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from plugin_core.audio.samples import Samples
+from tests.audio_files import encode, make_song
+from tests.plugin_core.audio.library import read_whole, refuse
+from tests.plugin_core.audio.test_probe import needs_ffmpeg
+
+SONG = make_song(0.5)[:20011]
+
+
+def write(folder: Path, form: str, coding: str, samples: Samples = SONG) -> tuple[Path, bytearray, Samples]:
+    """Write a file; return it, its bytes, and what is read of it."""
+    path = folder / f"song.{form.lower()}"
+    soundfile.write(path, samples, 44100, format=form, subtype=coding)
+    read, note = read_whole(path)
+    assert note == ""
+    return path, bytearray(path.read_bytes()), read
+
+
+def change(data: bytes | bytearray, name: bytes, at: int, width: int, value: int, order: str = "little") -> bytes:
+    """Put a number into a chunk, ``at`` bytes behind its name."""
+    place = data.index(name) + at
+    number = value.to_bytes(width, "big" if order == "big" else "little")
+    return bytes(data[:place]) + number + bytes(data[place + width :])
+
+
+@pytest.mark.parametrize("coding", ["IMA_ADPCM", "MS_ADPCM"])
+@pytest.mark.parametrize("form", ["WAV", "W64"])
+def test_adpcm_whose_blocks_hold_other_than_is_said_is_refused(tmp_path: Path, form: str, coding: str) -> None:
+    path, data, _ = write(tmp_path, form, coding)
+    first = 24 if form == "W64" else 8
+    width, samples = struct.unpack_from("<H4xH", data, data.index(b"fmt ") + first + 12)
+    for at, value in ((2, 1), (2, 4), (12, 0), (12, 2 * width), (12, width - 8), (18, samples - 1), (18, 2 * samples)):
+        path.write_bytes(change(data, b"fmt ", first + at, 2, value))
+        assert "bits in" in refuse(path)
+    if coding == "IMA_ADPCM":
+        path.write_bytes(change(data, b"fmt ", first + 14, 2, 3))
+        assert f"hold {samples} samples of 3 bits in 2 channels, which programs read differently" in refuse(path)
+
+
+@pytest.mark.parametrize(("coding", "at", "value"), [("IMA_ADPCM", 2, 89), ("IMA_ADPCM", 7, 1), ("MS_ADPCM", 1, 7)])
+def test_block_of_adpcm_that_begins_as_none_can_is_damage(tmp_path: Path, coding: str, at: int, value: int) -> None:
+    path, data, _ = write(tmp_path, "WAV", coding)
+    (width,) = struct.unpack_from("<H", data, data.index(b"fmt ") + 20)
+    place = data.index(b"data") + 8 + 3 * width
+    assert data[place + at] < value
+    data[place + at] = value
+    path.write_bytes(data)
+    assert f"what is at byte {place} is no block of its codec" in refuse(path)
+
+
+def test_writer_that_leaves_other_than_zero_behind_the_index_is_believed(tmp_path: Path) -> None:
+    path, data, read = write(tmp_path, "WAV", "IMA_ADPCM")
+    (width,), first = struct.unpack_from("<H", data, data.index(b"fmt ") + 20), data.index(b"data") + 8
+    data[first + 3 :: width] = b"\7" * len(data[first + 3 :: width])
+    path.write_bytes(data)
+    assert np.array_equal(read_whole(path)[0], read)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("suffix", ["aifc", "caf"])
+def test_block_of_quicktimes_ima_that_begins_as_none_can_is_damage(tmp_path: Path, suffix: str) -> None:
+    source, *_ = write(tmp_path, "WAV", "PCM_16")
+    form = "aiff" if suffix == "aifc" else suffix
+    path = encode(source, tmp_path / f"song.{suffix}", "-c:a", "adpcm_ima_qt", "-f", form)
+    data = bytearray(path.read_bytes())
+    place = (data.index(b"SSND") + 16 if suffix == "aifc" else data.index(b"data") + 16) + 34 * 5
+    assert data[place + 1] & 0x7F <= 88
+    data[place + 1] |= 0x7F
+    path.write_bytes(data)
+    assert f"what is at byte {place} is no block of its codec" in refuse(path)
+
+
+@pytest.mark.parametrize(
+    ("form", "coding", "channels"),
+    [
+        ("WAV", "IMA_ADPCM", 2),
+        ("WAV", "MS_ADPCM", 2),
+        ("WAV", "GSM610", 1),
+        ("AIFF", "GSM610", 1),
+        ("WAV", "PCM_16", 2),
+    ],
+)
+def test_recording_behind_one_that_is_cut_is_no_sound_of_it(
+    tmp_path: Path, form: str, coding: str, channels: int
+) -> None:
+    """By the first one's size the second one's header would be heard."""
+    path, data, _ = write(tmp_path, form, coding, SONG[:7001, :channels])
+    for lost in (len(data) // 3, 100):
+        path.write_bytes(data[:-lost] + data)
+        assert "is several recordings joined" in refuse(path)
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_gsm_of_unknown_size_is_as_long_as_it_is(tmp_path: Path, size: int) -> None:
+    path, data, read = write(tmp_path, "WAV", "GSM610", SONG[:7001, :1])
+    path.write_bytes(change(data, b"data", 4, 4, size))
+    assert np.array_equal(read_whole(path)[0], read)
+    path.write_bytes(change(data + data, b"data", 4, 4, size))
+    assert "is several recordings joined" in refuse(path)
+
+
+def test_gsm_in_aiff_that_counts_other_than_its_blocks_is_refused(tmp_path: Path) -> None:
+    path, data, _ = write(tmp_path, "AIFF", "GSM610", SONG[:7001, :1])
+    for frames in (3500, 6880, 7041, 1 << 30):
+        path.write_bytes(change(data, b"COMM", 10, 4, frames, "big"))
+        assert f"has {frames} samples, and 7040 by its blocks" in refuse(path)
+    data[data.index(b"SSND") + 16 + 33] = 0
+    path.write_bytes(data)
+    assert "is no block of its codec" in refuse(path)
+
+
+@pytest.mark.parametrize("coding", ["PCM_S8", "PCM_16", "PCM_24", "FLOAT", "ULAW"])
+def test_aiff_whose_sizes_contradict_each_other_is_refused(tmp_path: Path, coding: str) -> None:
+    path, data, _ = write(tmp_path, "AIFF", coding)
+    for channels in (1, 3, 4):
+        path.write_bytes(change(data, b"COMM", 8, 2, channels, "big"))
+        assert f"{channels} samples of " in refuse(path)
+    for bits in (0, 9, 17, 32) if coding in ("PCM_16", "PCM_S8") else ():
+        if -(-bits // 8) != (1 if coding == "PCM_S8" else 2):
+            path.write_bytes(change(data, b"COMM", 14, 2, bits, "big"))
+            assert f"2 samples of {bits} bits take" in refuse(path)
+    path.write_bytes(change(data, b"SSND", 8, 4, 8, "big"))
+    assert "its sound begins 8 bytes later than there is room for" in refuse(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "value", "words"),
+    [
+        (b"desc", 35, 8, "says that it has 2 channels, 44100 Hz and 4104 samples in a packet"),
+        (b"desc", 39, 1, "says that it has 1 channels"),
+        (
+            b"desc",
+            15,
+            0x81,
+            "44100 Hz and 4096 samples by its codec",
+        ),
+        (b"kuki", 18, 41, "its magic cookie is none that an encoder writes"),
+        (b"kuki", 21, 6, "and 6 channels"),
+        (b"pakt", 36, 0x84, "its 5 packets have"),
+    ],
+)
+def test_alac_in_caf_whose_descriptions_differ_is_refused(
+    tmp_path: Path, name: bytes, at: int, value: int, words: str
+) -> None:
+    path, data, _ = write(tmp_path, "CAF", "ALAC_16")
+    assert data[data.index(name) + at] != value
+    path.write_bytes(change(data, name, at, 1, value))
+    assert words in refuse(path)
+
+
+@pytest.mark.parametrize(
+    ("form", "coding", "at", "width"),
+    [
+        ("WAV", "PCM_16", 4, 4),
+        ("WAV", "PCM_U8", 4, 4),
+        ("WAV", "PCM_24", 4, 4),
+        ("WAV", "MS_ADPCM", 4, 4),
+        ("RF64", "PCM_16", 16, 8),
+        ("W64", "PCM_16", 16, 8),
+        ("AIFF", "PCM_16", 4, 4),
+        ("AIFF", "PCM_24", 4, 4),
+        ("CAF", "PCM_16", 4, 8),
+        ("AU", "PCM_16", 8, 4),
+    ],
+)
+def test_sound_of_which_a_few_bytes_are_not_counted_is_read_whole(
+    tmp_path: Path, form: str, coding: str, at: int, width: int
+) -> None:
+    samples = SONG.copy()
+    samples[-5:] = 0.5
+    path, data, read = write(tmp_path, form, coding, samples)
+    name = {"RF64": b"ds64", "AIFF": b"SSND", "AU": b".snd", "W64": b"data\xf3"}.get(form, b"data")
+    order = "big" if form in ("AIFF", "CAF", "AU") else "little"
+    told = int.from_bytes(data[data.index(name) + at :][:width], "big" if order == "big" else "little")
+    for lost in (1, 2, 3, 4):
+        path.write_bytes(change(data, name, at, width, told - lost, order))
+        found, note = read_whole(path)
+        assert np.array_equal(found, read)
+        assert "longer than its header says: all that it holds was read" in note
+
+
+@pytest.mark.parametrize("behind", [b"\7", b"LIST\4\0\0\0INFO", b"\0LIST\4\0\0\0INFO", b"\0\0\0\0\0\0", b"\0cue "])
+def test_what_programs_leave_behind_the_sound_is_none(tmp_path: Path, behind: bytes) -> None:
+    path, data, read = write(tmp_path, "WAV", "PCM_U8", SONG[:7001, :1])
+    plain = data[: data.index(b"data") + 8 + 7001] + behind
+    path.write_bytes(plain[:4] + struct.pack("<I", len(plain) - 8) + plain[8:])
+    found, note = read_whole(path)
+    assert (note, np.array_equal(found, read)) == ("", True)
+
+
+@pytest.mark.parametrize("form", ["WAV", "AIFF", "W64", "RF64", "CAF", "AU"])
+@pytest.mark.parametrize("between", [bytes(100), b"TAG" + bytes(125)], ids=["zeros", "tag"])
+def test_recording_behind_padding_or_a_tag_is_read_as_well(tmp_path: Path, form: str, between: bytes) -> None:
+    path, data, read = write(tmp_path, form, "PCM_16", SONG[:7001])
+    path.write_bytes(data + between + data)
+    found, note = read_whole(path)
+    assert np.array_equal(found, np.concatenate([read, read]))
+    assert "is 2 recordings joined in one file" in note
+
+
+def test_amiga_voice_whose_chunks_are_damaged_is_refused(tmp_path: Path) -> None:
+    sound = bytes(range(256)) * 20 + b"\1"
+    about = struct.pack(">IIIHBBI", len(sound), 0, 0, 44100, 1, 0, 65536)
+    body = b"8SVXVHDR" + struct.pack(">I", 20) + about + b"BODY" + struct.pack(">I", len(sound)) + sound + b"\0"
+    path = tmp_path / "song.8svx"
+    path.write_bytes(b"FORM" + struct.pack(">I", len(body)) + body)
+    assert len(read_whole(path)[0]) == len(sound)
+    for size in (0, 21, 40, 0x7FFFFFFF):
+        path.write_bytes(change(b"FORM" + struct.pack(">I", len(body)) + body, b"VHDR", 4, 4, size, "big"))
+        assert refuse(path)
+    path.write_bytes(change(b"FORM" + struct.pack(">I", len(body)) + body, b"BODY", 4, 4, 0x7FFFFFFF, "big"))
+    assert "though its header says" in read_whole(path)[1]
