@@ -140,7 +140,8 @@ def run_ffprobe(program: str, path: Path, part: ByteSpan | None = None) -> bytes
             f"{shown} cannot be read: {program} does not start ({error.strerror})", remedy=INSTALL
         ) from error
     if done.returncode != 0:
-        meaning = explain(done.stderr, path)
+        is_empty = done.stderr.rstrip().endswith(b"End of file")
+        meaning = explain(done.stderr, path) or ("it ends before any sound begins" if is_empty else "")
         raise SourceError(f"{shown} is not audio, or damaged" + (f": {meaning}" if meaning else ""), remedy=AGAIN)
     return done.stdout
 
@@ -199,8 +200,17 @@ class _Answer(msgspec.Struct, frozen=True):
 _ANSWERS: Final = msgspec.json.Decoder(_Answer)
 
 
-def probe_with_ffprobe(program: str, path: Path, movie: Movie | None = None, part: ByteSpan | None = None) -> AudioInfo:
-    """Describe the first audio stream; ``movie`` is the index of an MP4, ``part`` what of the file is looked at.
+def probe_with_ffprobe(
+    program: str, path: Path, movie: Movie | None = None, part: ByteSpan | None = None, *, is_sure: bool = False
+) -> AudioInfo:
+    """Describe the first audio stream.
+
+    Args:
+        program: ffprobe.
+        path: the file.
+        movie: the index of an MP4.
+        part: what of the file is looked at; default all.
+        is_sure: whether it is known to be sound, however sure ffprobe is.
 
     Raises:
         SourceError: not audio, without an audio stream, or protected.
@@ -211,7 +221,7 @@ def probe_with_ffprobe(program: str, path: Path, movie: Movie | None = None, par
     except msgspec.DecodeError as error:
         raise SourceError(f"{shown} cannot be read: ffprobe's answer makes no sense ({error})") from error
     container = answer.format.format_name.split(",")[0]
-    if not _is_recording(container, answer.format.probe_score):
+    if not (is_sure or _is_recording(container, answer.format.probe_score)):
         raise SourceError(f"{shown} is not audio", remedy="if it is sound without a header, convert it to WAV first")
     if container in _UNSURE:
         raise SourceError(

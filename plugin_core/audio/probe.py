@@ -50,7 +50,7 @@ from plugin_core.audio.source_file import (
     read_at,
     read_pieces,
 )
-from plugin_core.audio.streams import Times, ends_inside, measure_times
+from plugin_core.audio.streams import Times, ends_inside, is_meridian, measure_times
 from plugin_core.errors import MissingToolError, SourceError, StembridgeError
 from plugin_core.model import Source, show_path
 
@@ -58,6 +58,7 @@ MIN_SECONDS: Final = 0.01
 MAX_CHANNELS: Final = 8
 SAMPLE_RATES: Final = range(8000, 192_001)
 _known: Final = Memory[tuple[Path, Which, Identity], AudioInfo]()
+_HEAD: Final = 16
 _COUNT_FRAMES: Final = 1 << 16
 _LAST_BYTES: Final = 1 << 22
 """Enough of a film to hold some frames of its sound."""
@@ -230,7 +231,8 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
         return msgspec.structs.replace(info, note=describe_more(path)) if extent.goes_on else info
     ffprobe, ffmpeg = _find_programs(path, which)
     movie = read_movie(path, descriptor) if is_movie(path, descriptor) else None
-    info = probe_with_ffprobe(ffprobe, path, movie, extent.span)
+    is_sure = is_meridian(read_at(path, descriptor, extent.span.start if extent.span else 0, _HEAD))
+    info = probe_with_ffprobe(ffprobe, path, movie, extent.span, is_sure=is_sure)
     if info.container == "M4A" and movie is None and (movie := read_movie(path, descriptor)) is not None:
         # The name of its first box is none.
         info = probe_with_ffprobe(ffprobe, path, movie, extent.span)

@@ -89,7 +89,7 @@ def examine_stream(path: Path, descriptor: int, passage: FileReading | None, sta
     if (measure := _choose_measure(window.take(0, 3 * 204))) is not None:
         room = min(size, _TAIL)
         return Stream(note=describe_torn(path) if ends_inside(window.take(size - room, room), measure) else "")
-    if head[4:8] in _MLP:
+    if is_meridian(head):
         span = ByteSpan(start, end) if is_cut else None
         return Stream(span, note=describe_torn(path) if _ends_inside_unit(window, size) else "")
     front = _find_front(window, size)
@@ -115,6 +115,11 @@ def examine_stream(path: Path, descriptor: int, passage: FileReading | None, sta
     # Of a frame that is cut the decoder gives nothing, or refuses it.
     stop = size if walk.end < size and read(window.take(walk.end, FRAME_HEAD)) else walk.end
     return Stream(ByteSpan(start + front, start + stop) if is_cut else None, walk.seconds, note)
+
+
+def is_meridian(head: bytes) -> bool:
+    """Tell whether a stream that begins so is MLP or TrueHD."""
+    return head[4:8] in _MLP
 
 
 def _find_front(window: Window, size: int) -> int:

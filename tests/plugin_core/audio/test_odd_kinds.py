@@ -494,6 +494,28 @@ def test_stream_of_meridian_that_ends_inside_a_frame_is_noted(tmp_path: Path, na
     read, note = read_whole(write(path, path.read_bytes()[:-11]))
     assert len(read) < len(whole)
     assert "ends in the middle of a frame" in note
+    short, note = read_whole(encode(song, tmp_path / f"short-{name}", "-strict", "-2", "-t", "0.05"))
+    # The last frame of MLP is filled up.
+    assert np.array_equal(short[:2205], whole[:2205])
+    assert (len(short) in (2205, 2240), note) == (True, "")
+
+
+def make_dst(frames: int) -> bytes:
+    """Return a DSDIFF of frames of DST, none of which is packed."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return name + struct.pack(">Q", len(data)) + data + bytes(len(data) & 1)
+
+    shape = chunk(b"FS  ", struct.pack(">I", 2822400)) + chunk(b"CHNL", b"\0\2SLFTSRGT")
+    about = chunk(b"PROP", b"SND " + shape + chunk(b"CMPR", b"DST \x0bDST Encoded"))
+    sound = chunk(b"FRTE", struct.pack(">IH", frames, 75)) + chunk(b"DSTF", bytes(1 + 4704 * 2)) * frames
+    return chunk(b"FRM8", b"DSD " + chunk(b"FVER", b"\1\5\0\0") + about + chunk(b"DST ", sound))
+
+
+def test_dsdiff_of_dst_is_refused_for_its_rate_or_since_it_holds_none(tmp_path: Path) -> None:
+    assert "has a sample rate of 352800 Hz" in refuse(write(tmp_path / "song.dff", make_dst(10)))
+    assert identify(tmp_path / "song.dff").codec == "dst"
+    assert "ends before any sound begins" in refuse(write(tmp_path / "song.dff", make_dst(0)))
 
 
 def test_adif_is_refused_by_its_name(tmp_path: Path) -> None:
