@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from plugin_core.audio.envelope import find_next
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.source_file import LEAP, Window, cut_short, damaged, joined
+from plugin_core.audio.streams import SHORTEN, check_shorten
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 
@@ -43,12 +44,6 @@ _TAK: Final = b"tBaK"
 _TAK_LAST: Final = 7
 _COUNTED: Final = (_MONKEY, _TAK)
 """Behind which more is no sound of theirs."""
-_SHORTEN: Final = b"ajkg"
-_SHORTEN_MARK: Final = 5
-"""Bytes of its mark, with the version."""
-_SHORTEN_HEAD: Final = 512
-"""More bytes than a WAV's header takes in it."""
-_SHORTEN_VERBATIM: Final = 9
 _TTA: Final = b"TTA1"
 _TTA_HEAD: Final = 22
 _PAF: Final = (b" paf", b"fap ")
@@ -88,10 +83,8 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim 
     """
     head = window.take(0, 20)
     _refuse_unread(path, head)
-    if head.startswith(_SHORTEN):
-        if window.find(head[:_SHORTEN_MARK], _SHORTEN_MARK, end) < end:
-            raise joined(path)
-        return LengthClaim(samples=_count_shorten(window))
+    if head.startswith(SHORTEN):
+        return LengthClaim(samples=check_shorten(path, window, end))
     if head.startswith(_TTA):
         _check_tta(path, window, end)
         return LengthClaim()
@@ -192,38 +185,6 @@ def _measure_tak(window: Window, start: int) -> int:
             last = int.from_bytes(head[4:9], "little") + int.from_bytes(head[9:12], "little")
         at += 4 + int.from_bytes(head[1:4], "little")
     return at + 4 + last - start if last else 0
-
-
-class _Bits:
-    """Numbers as Shorten codes them: zeros, a one, and as many bits as are said."""
-
-    def __init__(self, data: bytes) -> None:
-        self._left = "".join(f"{byte:08b}" for byte in data)
-
-    def take(self, bits: int) -> int:
-        zeros = self._left.index("1")
-        end = zeros + 1 + bits
-        number, self._left = int("0" + self._left[zeros + 1 : end], 2), self._left[end:]
-        return zeros << bits | number
-
-    def take_wide(self) -> int:
-        """Return a number before which stands how many bits it has."""
-        return self.take(self.take(2))
-
-
-def _count_shorten(window: Window) -> int:
-    """Return the samples in each channel by the header of the WAV that was packed; 0 where that is not told."""
-    bits = _Bits(window.take(len(_SHORTEN) + 1, _SHORTEN_HEAD))
-    try:
-        for _ in range(6):  # Kind, channels, block, predictor, means, bytes to skip
-            bits.take_wide()
-        if bits.take(2) != _SHORTEN_VERBATIM:
-            return 0
-        wave = bytes(bits.take(8) & 0xFF for _ in range(bits.take(5)))
-        width, size = wave[wave.index(b"fmt ") + 20 :][:2], wave[wave.index(b"data") + 4 :][:4]
-        return int.from_bytes(size, "little") // int.from_bytes(width, "little")
-    except (ValueError, ZeroDivisionError):
-        return 0
 
 
 def _measure_nist(window: Window, at: int) -> int:

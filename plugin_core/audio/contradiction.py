@@ -119,7 +119,7 @@ def refuse_odd_tables(path: Path, descriptor: int) -> None:
             raise explain_sizes(path, *tables.samples, tables.size)
         held = sum(number for _, number in tables.chunks)
         if held != tables.told:
-            raise _explain(path, f"it has {tables.told} samples, and {held} by its chunks")
+            raise explain(path, f"it has {tables.told} samples, and {held} by its chunks")
         if not _are_places_right(path, descriptor, tables, index):
             raise damaged(path, None, "its index leads to other places than its sound")
 
@@ -131,10 +131,11 @@ def explain_sizes(path: Path, channels: int, bits: int, width: int) -> SourceErr
             f"{show_path(path)} says that its samples have 24 bits and take 32, which programs read differently",
             remedy="save it as 24 or 32 bits with the program that wrote it",
         )
-    return _explain(path, f"{channels} samples of {bits} bits take {width} bytes")
+    return explain(path, f"{channels} samples of {bits} bits take {width} bytes")
 
 
-def _explain(path: Path, says: str) -> SourceError:
+def explain(path: Path, says: str) -> SourceError:
+    """Say of a file that what it says is read differently."""
     return SourceError(f"{show_path(path)} says that {says}, which programs read differently", remedy=_ANEW)
 
 
@@ -232,7 +233,7 @@ def _refuse_odd_blocks(path: Path, said: SoundHeader) -> None:
     samples, rest = divmod(8 * (width - head), bits * channels) if bits else (0, 1)
     told = said.read(b"fmt ", 18)
     if width <= head or (rest and code == IMA_ADPCM) or told not in (0, samples + first):
-        raise _explain(path, f"blocks of {width} bytes hold {told} samples of {bits} bits in {channels} channels")
+        raise explain(path, f"blocks of {width} bytes hold {told} samples of {bits} bits in {channels} channels")
 
 
 def _refuse_odd_aiff(path: Path, said: SoundHeader) -> None:
@@ -246,7 +247,7 @@ def _refuse_odd_aiff(path: Path, said: SoundHeader) -> None:
         held = there // width
         # The field counts packets by its specification, and samples by what libsndfile writes.
         if held and frames not in (held, *range((held - 1) * samples + 1, held * samples + 1)):
-            raise _explain(path, f"it has {frames} samples, and {held * samples} by its blocks")
+            raise explain(path, f"it has {frames} samples, and {held * samples} by its blocks")
         needed = held * width
     elif code == b"ima4":
         needed = frames * channels * _QUICKTIME_IMA[0]
@@ -258,7 +259,7 @@ def _refuse_odd_aiff(path: Path, said: SoundHeader) -> None:
     else:
         return
     if late and needed == there:
-        raise _explain(path, f"its sound begins {late} bytes later than there is room for")
+        raise explain(path, f"its sound begins {late} bytes later than there is room for")
 
 
 def _refuse_odd_alac(path: Path, said: SoundHeader) -> None:
@@ -272,7 +273,7 @@ def _refuse_odd_alac(path: Path, said: SoundHeader) -> None:
     usual, channels = (said.read(b"desc", at, 4) for at in (20, 24))
     frames, clock = (int.from_bytes(cookie[at : at + 4], "big") for at in (0, 20))
     if (usual, channels) != (frames, cookie[9]) or clock not in (0, rate):
-        raise _explain(
+        raise explain(
             path,
             f"it has {channels} channels, {rate:.0f} Hz and {usual} samples in a packet, and {cookie[9]} channels,"
             f" {clock} Hz and {frames} samples by its codec",

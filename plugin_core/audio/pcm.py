@@ -19,6 +19,7 @@ from plugin_core.audio.contradiction import (
     MS_ADPCM,
     SAMPLE_TAGS,
     SoundHeader,
+    explain,
     measure_sample,
     read_blocks,
     refuse_odd_header,
@@ -124,6 +125,9 @@ def examine_pcm(path: Path, descriptor: int, start: int) -> Structure | None:
         if missing > (0 if is_mpeg or is_blocked else _SLOPPY_BYTES) and not _is_as_long_as_it_says(window, one, until):
             raise cut_short(path, missing / one.told)
         refuse_odd_header(path, said._replace(size=has))
+        width = _measure_sample(window, one, said) if one.magic in _PLAIN and not is_open else 0
+        if width and one.told % width:
+            raise explain(path, f"its sound has {one.told} bytes, of which {width} make a sample of each channel")
         if is_mpeg:
             found = examine_mpeg(path, descriptor, ByteSpan(one.body, one.body + has))
             if behind.seam is not None:

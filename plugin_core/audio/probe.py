@@ -18,14 +18,14 @@ import msgspec
 import soundfile
 
 from plugin_core.audio import sndfile
-from plugin_core.audio.contradiction import refuse_odd_tables
+from plugin_core.audio.contradiction import explain, refuse_odd_tables
 from plugin_core.audio.decoder import copy_stream
 from plugin_core.audio.envelope import find_start
 from plugin_core.audio.extent import check_extent
 from plugin_core.audio.ffmpeg import INSTALL, Which, probe_with_ffprobe
 from plugin_core.audio.flac import examine_flac
 from plugin_core.audio.frames import read_frame
-from plugin_core.audio.info import AudioInfo, ByteSpan, FileLayout, Piece, Structure, Timeline, list_parts
+from plugin_core.audio.info import AudioInfo, ByteSpan, FileLayout, Piece, Structure, Timeline, lay_out, list_parts
 from plugin_core.audio.movie import is_movie, read_movie
 from plugin_core.audio.mpeg import examine_mpeg
 from plugin_core.audio.ogg import examine_ogg
@@ -60,6 +60,9 @@ SAMPLE_RATES: Final = range(8000, 192_001)
 _known: Final = Memory[tuple[Path, Which, Identity], AudioInfo]()
 _HEAD: Final = 16
 _COUNT_FRAMES: Final = 1 << 16
+_FIRST_BYTES: Final = 1 << 12
+_PADDED: Final = 16
+"""Bits that fill the last two bytes, which may be as many samples."""
 _LAST_BYTES: Final = 1 << 22
 """Enough of a film to hold some frames of its sound."""
 
@@ -160,9 +163,23 @@ def _probe_sndfile(path: Path, descriptor: int, passage: FileReading | None, whi
     return _combine(path, found, infos)
 
 
+def _refuse_miscounted(path: Path, descriptor: int) -> None:
+    """Refuse an AIFF that counts other samples than it holds, where each takes as many bits as it needs."""
+    head = read_at(path, descriptor, 0, _FIRST_BYTES)
+    at = head.find(b"COMM") + 10
+    told = int.from_bytes(head[at : at + 4], "big")
+    layout = lay_out(0, os.fstat(descriptor).st_size, {at: b"\x7f\xff\xff\xff"})
+    with sndfile.open_sndfile(path, descriptor, layout) as opened:
+        held = _count_frames(path, opened)
+    if not 0 <= held - told <= _PADDED:
+        raise explain(path, f"it has {told} samples, and {held} by its bits")
+
+
 def _describe(path: Path, descriptor: int, layout: FileLayout | None) -> AudioInfo:
     with sndfile.open_sndfile(path, descriptor, layout) as opened:
         frames = opened.frames if opened.frames < sndfile.UNKNOWN_FRAMES else _count_frames(path, opened)
+        if opened.subtype.startswith("DWVW") and layout is None:
+            _refuse_miscounted(path, descriptor)
         return AudioInfo(
             frames=frames,
             sample_rate=opened.samplerate,

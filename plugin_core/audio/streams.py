@@ -40,6 +40,17 @@ _TS_FORMS: Final = ((188, 0), (192, 4), (204, 0))
 """Of MPEG-TS, of Blu-ray's, and of one with error correction: bytes of a packet, and the place of its mark."""
 _PACK: Final = b"\0\0\1\xba"
 _PS_END: Final = b"\0\0\1\xb9"
+SHORTEN: Final = b"ajkg"
+_SHORTEN_MARK: Final = 5
+"""Bytes of its mark, with the version."""
+_SHORTEN_HEAD: Final = 512
+"""More bytes than a WAV's header takes in it."""
+_SHORTEN_VERBATIM: Final = 9
+_SHORTEN_END: Final = re.compile("01001?0*$")
+"""The command that ends it, in front of the padding of a word."""
+_SHORTEN_WORD: Final = 4
+_SHORTEN_TABLE: Final = b"SHNAMPSK"
+"""How a table of places ends, behind its size."""
 _MLP: Final = (b"\xf8\x72\x6f\xba", b"\xf8\x72\x6f\xbb")
 _MLP_WORDS: Final = 0xFFF
 """What in the first two bytes of a unit counts its words of 16 bits."""
@@ -315,3 +326,64 @@ def _feed(command: list[str], pieces: Iterable[bytes]) -> bytes:
                 process.kill()
         written.seek(0)
         return written.read()
+
+
+class _Bits:
+    """Numbers as Shorten codes them: zeros, a one, and as many bits as are said."""
+
+    def __init__(self, data: bytes) -> None:
+        self._left = "".join(f"{byte:08b}" for byte in data)
+
+    def take(self, bits: int) -> int:
+        zeros = self._left.index("1")
+        end = zeros + 1 + bits
+        number, self._left = int("0" + self._left[zeros + 1 : end], 2), self._left[end:]
+        return zeros << bits | number
+
+    def take_wide(self) -> int:
+        """Return a number before which stands how many bits it has."""
+        return self.take(self.take(2))
+
+
+def check_shorten(path: Path, window: Window, end: int) -> int:
+    """Return the samples in each channel of a Shorten that ends at ``end``; 0 where that is not told.
+
+    Raises:
+        SourceError: it is cut short, or several are joined.
+    """
+    if window.find(window.take(0, _SHORTEN_MARK), _SHORTEN_MARK, end) < end:
+        raise joined(path)
+    if not _is_closed(window, end):
+        raise damaged(path, None, "it is cut short, or something else follows it")
+    return _count_shorten(window)
+
+
+def _is_closed(window: Window, end: int) -> bool:
+    """Tell whether a Shorten ends with the command that ends it: ffmpeg reads zeros where bits are missing."""
+    foot = window.take(max(0, end - 12), 12)
+    if foot.endswith(_SHORTEN_TABLE):
+        end -= int.from_bytes(foot[:4], "little")
+    rest = (end - _SHORTEN_MARK) % _SHORTEN_WORD
+    if not window.is_silent(end - rest, end):
+        return False
+    at = end = end - rest
+    while at > LEAP and window.is_silent(at - LEAP, at):
+        at -= LEAP
+    last = window.take(max(0, at - LEAP), min(at, LEAP)).rstrip(b"\0")
+    bits = "".join(f"{byte:08b}" for byte in last[-_SHORTEN_WORD:])
+    return _SHORTEN_END.search(bits + "0" * 8 * min(_SHORTEN_WORD, end - max(0, at - LEAP) - len(last))) is not None
+
+
+def _count_shorten(window: Window) -> int:
+    """Return the samples in each channel by the header of the WAV that was packed; 0 where that is not told."""
+    bits = _Bits(window.take(len(SHORTEN) + 1, _SHORTEN_HEAD))
+    try:
+        for _ in range(6):  # Kind, channels, block, predictor, means, bytes to skip
+            bits.take_wide()
+        if bits.take(2) != _SHORTEN_VERBATIM:
+            return 0
+        wave = bytes(bits.take(8) & 0xFF for _ in range(bits.take(5)))
+        width, size = wave[wave.index(b"fmt ") + 20 :][:2], wave[wave.index(b"data") + 4 :][:4]
+        return int.from_bytes(size, "little") // int.from_bytes(width, "little")
+    except (ValueError, ZeroDivisionError):
+        return 0

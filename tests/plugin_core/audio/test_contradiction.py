@@ -220,3 +220,23 @@ def test_amiga_voice_whose_chunks_are_damaged_is_refused(tmp_path: Path) -> None
         assert refuse(path)
     path.write_bytes(change(b"FORM" + struct.pack(">I", len(body)) + body, b"BODY", 4, 4, 0x7FFFFFFF, "big"))
     assert "though its header says" in read_whole(path)[1]
+
+
+@pytest.mark.parametrize("coding", ["DWVW_16", "DWVW_24"])
+def test_dwvw_that_counts_other_than_it_holds_is_refused(tmp_path: Path, coding: str) -> None:
+    path, data, _ = write(tmp_path, "AIFF", coding, SONG[:7001, :1])
+    for frames in (3500, 6980, 7030, 1 << 30):
+        path.write_bytes(change(data, b"COMM", 10, 4, frames, "big"))
+        assert f"it has {min(frames, 1 << 30)} samples, and 70" in refuse(path)
+    path.write_bytes(change(data, b"COMM", 8, 2, 2, "big"))
+    assert "by its bits, which programs read differently" in refuse(path)
+
+
+@pytest.mark.parametrize("endian", ["BIG", "LITTLE"])
+def test_au_that_holds_a_part_of_a_sample_is_refused(tmp_path: Path, endian: str) -> None:
+    path = tmp_path / "song.au"
+    soundfile.write(path, SONG, 44100, format="AU", subtype="PCM_16", endian=endian)
+    data, order = path.read_bytes(), "big" if endian == "BIG" else "little"
+    for at, value in ((20, 3), (20, 5), (12, 4)):
+        path.write_bytes(data[:at] + value.to_bytes(4, "big" if order == "big" else "little") + data[at + 4 :])
+        assert "make a sample of each channel, which programs read differently" in refuse(path)

@@ -121,6 +121,21 @@ def test_shorten_is_as_long_as_the_wav_that_it_was_made_of(tmp_path: Path) -> No
     assert "it ends before its header says" in refuse(path)
 
 
+@needs_ffmpeg
+def test_shorten_that_lacks_its_last_command_is_refused(tmp_path: Path) -> None:
+    """Behind its end ffmpeg reads zeros, as many as fill the block."""
+    path, whole = tmp_path / "song.shn", make_shorten(40, 40 * 256)
+    table = b"SEEK" + bytes(96)
+    table += (len(table) + 12).to_bytes(4, "little") + b"SHNAMPSK"
+    for behind in (b"", bytes(1), bytes(5000), table, table + b"TAG" + bytes(125)):
+        path.write_bytes(whole + behind)
+        assert len(read_whole(path)[0]) == 40 * 256
+    for lost in (1, 2, 3, 4, 8, 9):
+        path.write_bytes(whole[:-lost])
+        assert "is damaged" in refuse(path)
+        assert lost % 4 == 0 or "it is cut short, or something else follows it" in refuse(path)
+
+
 @pytest.mark.parametrize(
     ("head", "words"),
     [
