@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from plugin_core.manifests import manifest
     from plugin_core.model import Job, JobState, Label, Plan, Progress, Separation, Source, Stem, Tagging, source_key
     from plugin_core.operations.song import inspect, is_untouched, slack_of
-    from plugin_core.operations.stem_tags import is_own_work, read_provenance, tag_stem
-    from plugin_core.operations.walk import find_songs
+    from plugin_core.operations.stem_tags import find_songs, is_own_work, read_provenance, tag_stem
     from plugin_core.plugins import load_plugins
     from plugin_core.purchases.purchase import Offer, PurchaseState
     from plugin_core.recordings.tables import Slice
@@ -82,7 +81,7 @@ _HOME_OF = {
     "decide": "tags.labels",
     "distinct": "stem_names",
     "find_last": "audio.flac",
-    "find_songs": "operations.walk",
+    "find_songs": "operations.stem_tags",
     "held_still": "audio.source_file",
     "hookimpl": "hookspecs",
     "inspect": "operations.song",

@@ -1,7 +1,6 @@
 """How long files of rarely met kinds say that they are: ffmpeg plays what is there, and does not look.
 
-PAF, IRCAM and PVF say nothing: what is there is read. An AVI also says, by frames without a byte or in
-the header of the stream, that sound begins later than pictures.
+PAF, IRCAM and PVF say nothing: what is there is read.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import hashlib
 import math
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -289,64 +288,3 @@ _KINDS: Final[dict[bytes, Callable[[Window, int], int]]] = {
 }
 _SLICED: Final = frozenset(_KINDS) - {b"Creative Voice ", b"\x80\x00", b".RMF"}
 """Of which ffmpeg reads one that lies in the middle of a file."""
-
-
-_AVI_HEAD: Final = 12
-"""Of the file, and of a list: a name, a size and a kind."""
-_AVI_LISTS: Final = (b"hdrl", b"strl", b"movi", b"rec ")
-_AVI_HEADER: Final = 48
-_FIRST_FRAMES: Final = 2
-
-
-class AviSound(NamedTuple):
-    """Of the first stream with sound, in seconds."""
-
-    late: float
-    """Silence in front of it."""
-    lasts: float
-    """What its header counts, the silence included; 0 where it counts nothing."""
-
-
-class _AviPart(NamedTuple):
-    name: bytes
-    start: int
-    size: int
-
-
-def read_avi(window: Window, size: int) -> AviSound | None:
-    """Return what an AVI says of its sound; None where it has none, or its header is damaged."""
-    streams = start = length = late = filled = 0
-    second = shown = 0.0
-    wanted = b""
-    for chunk in _list_avi_chunks(window, _AVI_HEAD, size):
-        if chunk.name == b"strh":
-            header = window.take(chunk.start, _AVI_HEADER).ljust(_AVI_HEADER, b"\0")
-            scale, rate, first, count = struct.unpack_from("<IIII", header, 20)
-            if header.startswith(b"vids") and rate:
-                shown = max(shown, (first + count) * scale / rate)
-            elif header.startswith(b"auds") and not wanted:
-                start, length = first, count
-                second = scale / rate if rate else 0.0
-                wanted = b"%02dwb" % streams
-            streams += 1
-        elif chunk.name == wanted:
-            # ffmpeg leaves the gap after the first frame, in which there is no sound yet.
-            filled, late = filled + bool(chunk.size), late + (not chunk.size)
-            if filled == _FIRST_FRAMES:
-                break
-    if (start + late) * second > (shown or length * second):
-        # Beyond the end of the pictures, or longer than all there is, it is no time.
-        start = late = 0
-    return AviSound((start + late) * second, (start + length) * second if length else 0.0) if second else None
-
-
-def _list_avi_chunks(window: Window, start: int, end: int) -> Iterator[_AviPart]:
-    """Give the chunks in order, those in lists that hold what we ask for as well."""
-    at = start
-    while at < end and len(head := window.take(at, _AVI_HEAD)) >= 8:
-        length = int.from_bytes(head[4:8], "little")
-        if head.startswith(b"LIST") and head[8:] in _AVI_LISTS:
-            at += _AVI_HEAD
-            continue
-        yield _AviPart(head[:4], at + 8, length)
-        at += 8 + length + (length & 1)

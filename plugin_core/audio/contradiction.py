@@ -9,24 +9,21 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from plugin_core.audio.envelope import find_start
+from plugin_core.audio.envelope import find_start, list_numbers
 from plugin_core.audio.frames import BlockHeads
 from plugin_core.audio.movie import DAMAGE, Boxes, OddBoxError, find_track, list_boxes, list_places, read_index
 from plugin_core.audio.source_file import AGAIN, LEAP, Window, damaged
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 
-_WIDTHS: Final = {
-    b"alaw": 8,
-    b"fl32": 32,
-    b"fl64": 64,
-    b"in24": 24,
-    b"in32": 32,
-    b"ulaw": 8,
-}
+_WIDTHS: Final = {b"alaw": 8, b"fl32": 32, b"fl64": 64, b"in24": 24, b"in32": 32, b"ulaw": 8}
 """QuickTime's kinds of samples, and the bits of each, whatever else is said."""
 _SAID: Final = (b"NONE", b"raw ", b"sowt", b"twos")
 """Those whose bits are told."""
+_BOXED: Final = (b"ipcm", b"fpcm")
+"""Those whose bits are told in a box of their own."""
+_WIDE: Final = 2
+"""The version that has room for any rate and number of channels."""
 _ENTRY: Final = 36
 """Bytes of what describes sound, in its first version."""
 _ANEW: Final = f"{AGAIN}, or save it anew with the program that wrote it"
@@ -51,10 +48,7 @@ _AIFF_SIZES: Final = {
     b"FL64": 8,
     b"in24": 3,
     b"in32": 4,
-    b"alaw": 1,
-    b"ALAW": 1,
-    b"ulaw": 1,
-    b"ULAW": 1,
+    **dict.fromkeys((b"alaw", b"ALAW", b"ulaw", b"ULAW"), 1),
 }
 """Kinds of an AIFF's samples, and the bytes of each, whatever else is said."""
 _AIFF_SAID: Final = (b"", b"NONE", b"sowt", b"twos", b"raw ")
@@ -84,6 +78,10 @@ _TUNED: Final = bytes((40, 10, 14))
 class _Samples(NamedTuple):
     channels: int
     bits: int
+    told: int = 0
+    """Bytes that a packet takes, as is said; 0 where it is not."""
+    packed: int = 1
+    """Samples of each channel in a packet."""
 
     @property
     def size(self) -> int:
@@ -115,8 +113,11 @@ def refuse_odd_tables(path: Path, descriptor: int) -> None:
         tables = _read_tables(index)
         if tables is None:
             return
-        if tables.size > 1 and tables.size != tables.samples.size:
-            raise explain_sizes(path, *tables.samples, tables.size)
+        samples = tables.samples
+        if samples.told and samples.told != samples.size * samples.packed:
+            raise explain_sizes(path, samples.channels * samples.packed, samples.bits, samples.told)
+        if tables.size > 1 and tables.size != samples.size:
+            raise explain_sizes(path, samples.channels, samples.bits, tables.size)
         held = sum(number for _, number in tables.chunks)
         if held != tables.told:
             raise explain(path, f"it has {tables.told} samples, and {held} by its chunks")
@@ -291,19 +292,9 @@ def refuse_odd_packets(path: Path, table: bytes, size: int) -> None:
         SourceError: they are not.
     """
     packets = int.from_bytes(table[:8], "big")
-    sizes = list(list_sizes(table[CAF_TABLE:]))[:packets]
+    sizes = list(list_numbers(table[CAF_TABLE:]))[:packets]
     if sizes and (len(sizes) < packets or sum(sizes) != size):
         raise damaged(path, None, f"its {packets} packets have {sum(sizes)} bytes and its sound {size}")
-
-
-def list_sizes(table: bytes) -> Iterator[int]:
-    """Give numbers of seven bits a byte, the highest first."""
-    number = 0
-    for byte in table:
-        number = number << 7 | byte & 0x7F
-        if not byte & 0x80:
-            yield number
-            number = 0
 
 
 def read_blocks(said: SoundHeader, first: bytes) -> BlockHeads | None:
@@ -359,14 +350,21 @@ def _list_others(index: memoryview) -> Iterator[tuple[int, int]]:
 
 
 def _read_samples(described: memoryview) -> _Samples | None:
-    """Read what describes sound in one way (QuickTime File Format); None where that is another, or several."""
+    """Read what describes plain samples (QuickTime File Format, ISO 23003-5); None where that is something else."""
     entry = described[8:]
-    if len(entry) < _ENTRY or int.from_bytes(described[4:8], "big") != 1:
+    if len(entry) < _ENTRY:
         return None
     code = bytes(entry[4:8])
     version, channels, bits = (int.from_bytes(entry[at : at + 2], "big") for at in (16, 24, 26))
+    if version == _WIDE:
+        channels, _, bits, _, told, number = struct.unpack_from(">IIIIII", entry, _ENTRY + 12)
+        return _Samples(channels, bits, told, number) if channels and bits else None
+    if code in _BOXED:
+        about = Boxes(entry[_ENTRY : int.from_bytes(entry[:4], "big")]).only(b"pcmC")
+        return _Samples(channels, about[5]) if channels and about[5] else None
     bits = _WIDTHS.get(code, bits if code in _SAID else 0)
-    return _Samples(channels, bits) if version < 2 and channels and bits else None
+    packed, _, told, _ = struct.unpack_from(">IIII", entry, _ENTRY) if version == 1 else (0, 0, 0, 0)
+    return _Samples(channels, bits, *((told, packed) if told and packed else ())) if channels and bits else None
 
 
 def _list_numbers(table: memoryview, chunks: int) -> Iterator[int]:

@@ -253,10 +253,17 @@ def _is_musepack(window: Window, start: int) -> bool:
 
 
 def _read_number(window: Window, at: int) -> tuple[int, int]:
-    """Return a number of seven bits a byte, the highest first, and where it ends."""
+    """Return a number of seven bits a byte and where it ends."""
+    data = window.take(at, 9)
+    width = next((place for place, byte in enumerate(data, 1) if not byte & 0x80), 9)
+    return next(list_numbers(data[:width] + b"\0"), 0), at + width
+
+
+def list_numbers(data: bytes) -> Iterator[int]:
+    """Give numbers of seven bits a byte, the highest first."""
     number = 0
-    for place, byte in enumerate(window.take(at, 9)):
+    for byte in data:
         number = number << 7 | byte & 0x7F
         if not byte & 0x80:
-            return number, at + place + 1
-    return number, at + 9
+            yield number
+            number = 0

@@ -8,14 +8,14 @@ and MPEG-PS, and WAV, AU, FLAC, FLV, Matroska and fragmented MP4 whose writer co
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.claims import check_claim, read_avi
-from plugin_core.audio.contradiction import CAF_TABLE, list_sizes, refuse_odd_packets
-from plugin_core.audio.envelope import MUSEPACK, find_audio, measure_tag, read_musepack
+from plugin_core.audio.claims import check_claim
+from plugin_core.audio.contradiction import CAF_TABLE, refuse_odd_packets
+from plugin_core.audio.envelope import MUSEPACK, find_audio, list_numbers, measure_tag, read_musepack
 from plugin_core.audio.info import ByteSpan
+from plugin_core.audio.interleaved import ASF, read_asf, read_avi
 from plugin_core.audio.movie import is_movie
 from plugin_core.audio.source_file import (
     LEAP,
@@ -30,16 +30,18 @@ from plugin_core.audio.source_file import (
 )
 from plugin_core.audio.streams import examine_stream
 
-_ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
-_ASF_DATA: Final = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
-_ASF_FILE: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-_ASF_FIRST: Final = 30
-"""Where the first object of the header is."""
-_ASF_LIVE: Final = 1
-"""The flag of a recording whose sizes nobody filled in."""
 _EBML: Final = b"\x1a\x45\xdf\xa3"
 _SEGMENT: Final = b"\x18\x53\x80\x67"
 _CLUSTER: Final = b"\x1f\x43\xb6\x75"
+_EBML_ROOM: Final = 64
+"""More bytes than the head of a Matroska has."""
+_EBML_KINDS: Final = (b"matroska", b"webm")
+_ELEMENTS: Final = {
+    *(b"\x11\x4d\x9b\x74", b"\x15\x49\xa9\x66", b"\x16\x54\xae\x6b", b"\x1c\x53\xbb\x6b"),
+    *(b"\x10\x43\xa7\x70", b"\x19\x41\xa4\x69", b"\x12\x54\xc3\x67", b"\x58\x54"),
+    *(b"\xe7", b"\xa7", b"\xab", b"\xa3", b"\xa0", b"\xaf", b"\xec", b"\xbf"),
+}
+"""Names of what lies in a segment or a cluster (RFC 9559)."""
 _FLV: Final = b"FLV\1"
 _FLV_SIZE: Final = b"\0\x08filesize\0"
 _FLV_ABOUT: Final = 1 << 14
@@ -74,6 +76,8 @@ class Extent(NamedTuple):
     """Whether it is as long as it says, so that nothing can be missing."""
     seconds: float | None = None
     """Where ffprobe cannot be asked."""
+    slack: float | None = None
+    """Seconds by which sound may end before that, and nothing is missing; None for what is usual."""
     late: float = 0.0
     """Seconds of silence in front, of which ffprobe does not tell."""
     samples: int = 0
@@ -90,12 +94,6 @@ class Extent(NamedTuple):
     """Whether there is more behind the sound that it counts."""
     span: ByteSpan | None = None
     """Where it lies between tags by which ffmpeg would stop, or not look at what is behind; None where it would not."""
-
-
-class _Box(NamedTuple):
-    name: bytes
-    start: int
-    end: int
 
 
 def check_extent(path: Path, descriptor: int, passage: FileReading | None = None) -> Extent:
@@ -120,17 +118,19 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
     """Look at what lies between tags, where that says anything of its length; None elsewhere."""
     window = Window(path, descriptor, room=LEAP, first=start)
     head, size = window.take(0, 16), window.size
-    if head == _ASF:
-        return _check_asf(path, window, size)
+    if head == ASF:
+        asf = read_asf(path, window, Window(path, descriptor, passage, room=LEAP, first=start))
+        note = "" if asf.broken is None else describe_break(path, asf.broken)
+        return Extent(asf.is_whole, seconds=asf.lasts, note=note)
     if is_movie(path, descriptor):
         return Extent(_check_boxes(path, window, size))
     if head.startswith(_EBML):
         return _check_segments(path, window, size, end - start)
     if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
-        is_whole, sound = _check_avi(path, window, size), read_avi(window, size)
-        lost = sound.lasts * _find_lost(Window(path, descriptor, room=0, first=start)) if sound else 0.0
-        note = describe_break(path, lost) if lost else ""
-        return Extent(is_whole, seconds=sound.lasts, late=sound.late, note=note) if sound else Extent(is_whole)
+        sound = read_avi(path, window, Window(path, descriptor, room=0, first=start))
+        note = "" if sound.broken is None else describe_break(path, sound.broken)
+        slack = None if note else sound.slack
+        return Extent(sound.is_whole, seconds=sound.lasts, late=sound.late, slack=slack, note=note)
     if head.startswith(_FLV):
         return _check_flv(path, window, end - start)
     if head.startswith(_CAF):
@@ -143,38 +143,14 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
     return claim and Extent(parts=claim.parts, samples=claim.samples, goes_on=claim.goes_on)
 
 
-def _check_asf(path: Path, window: Window, size: int) -> Extent:
-    """Look at a WMA: ffmpeg guesses a duration from the size, cover and all, when a tagger left that wrong."""
-    header_size = int.from_bytes(window.take(16, 8), "little")
-    data = window.take(header_size, 24)
-    about = next((box.start for box in _list_objects(window, _ASF_FIRST, header_size) if box.name == _ASF_FILE), None)
-    if about is None or not data.startswith(_ASF_DATA) or int.from_bytes(window.take(about + 88, 1)) & _ASF_LIVE:
-        return Extent()
-    end = header_size + int.from_bytes(data[16:24], "little")
-    if end > size:
-        raise cut_short(path, (end - size) / (end - header_size))
-    objects = list(_list_objects(window, end, size))
-    last = objects[-1].end if objects else end
-    if _ASF in {one.name for one in objects} or (last != size and window.find(_ASF, header_size, size) < size):
-        raise joined(path)
-    play, preroll = (int.from_bytes(window.take(about + at, 8), "little") for at in (64, 80))
-    return Extent(is_whole=True, seconds=max(0.0, play / 1e7 - preroll / 1e3))
-
-
-def _list_objects(window: Window, start: int, end: int) -> Iterator[_Box]:
-    at = start
-    while at < end and len(head := window.take(at, 24)) == 24:
-        following = at + max(24, int.from_bytes(head[16:], "little"))
-        yield _Box(head[:16], at, following)
-        at = following
-
-
 def _check_boxes(path: Path, window: Window, size: int) -> bool:
     at = last = suspect = 0
+    has_index = False
     while at < size and len(head := window.take(at, 16)) >= 8:
         length, name = int.from_bytes(head[:4], "big"), head[4:8]
-        if at and name == b"ftyp":
+        if at and (name == b"ftyp" or (has_index and name == b"moov")):
             raise joined(path)
+        has_index |= name == b"moov"
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
         if length < 8 or not name.strip(b"\xa9").isascii():
@@ -213,36 +189,6 @@ def _measure_indexed(box: bytes) -> int:
     sizes = range(24 + 2 * wide, 24 + 2 * wide + 12 * int.from_bytes(count, "big"), 12)
     # The highest bit says what kind of thing lies there.
     return int.from_bytes(first, "big") + sum(int.from_bytes(box[at : at + 4], "big") & 0x7FFFFFFF for at in sizes)
-
-
-def _check_avi(path: Path, window: Window, size: int) -> bool:
-    at = 0
-    while (head := window.take(at, 8)).startswith(b"RIFF"):
-        length = int.from_bytes(head[4:], "little")
-        at += 8 + length
-        if not length:
-            return False
-        if at > size:
-            raise cut_short(path, 1 - size / at)
-    return True
-
-
-def _find_lost(window: Window) -> float:
-    """Return the share (0..1) of sound in front of the first packet that its index names in vain, or 0."""
-    at, movie, index = 12, 0, b""
-    while not index and (head := window.take(at, 12))[8:]:
-        length = int.from_bytes(head[4:8], "little")
-        movie = at + 8 if head[8:] == b"movi" else movie
-        index = window.take(at + 8, length) if head.startswith(b"idx1") else b""
-        at += 8 + length + (length & 1)
-    entries = [index[at : at + 16] for at in range(0, len(index) - 15, 16) if index[at + 2 : at + 4] == b"wb"]
-    name = min(entries, default=b"")[:4]
-    sound = [(int.from_bytes(one[8:12], "little"), one[:4] + one[12:]) for one in entries if one[:4] == name]
-    # Places count from the file's beginning, or from the list's name.
-    first = 0 if sound and window.take(sound[0][0], 4) == sound[0][1][:4] else movie
-    lost = [number for number, (place, packet) in enumerate(sound) if window.take(first + place, 8) != packet]
-    # Where much of it leads nowhere, the index is what is wrong.
-    return lost[0] / len(sound) if lost and len(lost) < len(sound) / 10 else 0.0
 
 
 def _check_flv(path: Path, window: Window, size: int) -> Extent:
@@ -290,7 +236,9 @@ def _ends_inside_element(path: Path, window: Window, start: int, size: int) -> b
         width = 9 - name[0].bit_length() if name[0] else 9
         if name == _EBML:
             raise joined(path)
-        if width > 4:
+        if name not in (_SEGMENT, _CLUSTER) and name[:width] not in _ELEMENTS:
+            if _find_matroska(window, start + len(_EBML), size) < size:
+                raise joined(path)
             return not window.is_silent(at, size)
         length, at = _read_size(window, at + width)
         if name not in (_SEGMENT, _CLUSTER):
@@ -298,6 +246,14 @@ def _ends_inside_element(path: Path, window: Window, start: int, size: int) -> b
                 return True
             at += length
     return at > size
+
+
+def _find_matroska(window: Window, start: int, size: int) -> int:
+    """Return where another Matroska begins; the end where none does."""
+    at = window.find(_EBML, start, size)
+    while at < size and not any(kind in window.take(at, _EBML_ROOM) for kind in _EBML_KINDS):
+        at = window.find(_EBML, at + 1, size)
+    return at
 
 
 def _find_segment_end(window: Window, start: int) -> int | None:
@@ -356,7 +312,7 @@ def _measure_alac(path: Path, window: Window, chunks: dict[bytes, ByteSpan]) -> 
     rate, usual = struct.unpack_from(">d", head)[0], int.from_bytes(head[20:24], "big")
     packets, frames, rest = struct.unpack_from(">QQq", packed)
     refuse_odd_packets(path, packed, sound.end - sound.start - 4)
-    sizes = list(list_sizes(packed[CAF_TABLE:]))[:packets]
+    sizes = list(list_numbers(packed[CAF_TABLE:]))[:packets]
     if not sizes or rest or not rate > 0 or frames != packets * usual:
         return None
     packet = int.from_bytes(window.take(sound.end - sizes[-1], _ALAC_HEAD), "big")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import dropwhile
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
-from plugin_core.audio.movie import Edit, Movie
+from plugin_core.audio.movie import DAMAGE, Boxes, Edit, Movie, find_track, read_clock, read_index, split_boxes
 from plugin_core.audio.source_file import show_time
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
@@ -18,6 +20,8 @@ _PADDING: Final = {"aac": 4096, "ac3": 1536, "alac": 0, "eac3": 1536, "flac": 0,
 """Codecs whose first packet gives samples, so that the index and the decoder count alike, and the most samples of
 silence that an encoder adds at the end."""
 _MUCH_SECONDS: Final = 0.5
+_EDIT_SECONDS: Final = 0.01
+"""By so much an edit may end behind the sound: some writers count what an encoder puts in front."""
 _LATE: Final = 962
 """Samples by which the decoder of HE-AAC comes late; some writers count them among the silence in front, others not."""
 
@@ -206,6 +210,74 @@ def _read_gapless(movie: Movie, sample_rate: int, length: int, padding: int) -> 
     return Timeline((Piece(0, scale * start, scale * (start + samples), padding),), is_raw=True)
 
 
+def check_index(path: Path, descriptor: int, movie: Movie | None, *, is_plain: bool) -> str:
+    """Hold the index of an MP4 or QuickTime file against itself; return what people should know of its edit list.
+
+    Args:
+        path: the file.
+        descriptor: of the file.
+        movie: what is read of the index; None where it is damaged.
+        is_plain: whether its sound is plain samples.
+
+    Raises:
+        SourceError: it describes the sound in several ways, of which ffmpeg reads one alone.
+        TransientError: the disk or share does not answer.
+    """
+    with suppress(*DAMAGE):
+        index = read_index(path, descriptor)
+        track = find_track(index)
+        if track is None:
+            return ""
+        content = Boxes(track).inside(b"mdia", b"minf").only(b"stbl")
+        _refuse_several(path, content, is_plain=is_plain)
+        bar = 0.0 if is_plain else _EDIT_SECONDS
+        if movie is not None and not movie.is_fragmented and not _are_edits_right(index, track, movie, bar):
+            return (
+                f"{path.name} has an edit list that contradicts its other lengths: what it plays was read, which may be"
+                " wrong"
+            )
+    return ""
+
+
+def _refuse_several(path: Path, content: memoryview, *, is_plain: bool) -> None:
+    """Refuse sound that is described in several ways: ffmpeg leaves out without a word what is not in the first.
+
+    Of plain samples it takes all for what the last one says.
+    """
+    described = Boxes(content).only(b"stsd")
+    kinds = [(name, bytes(entry[8:28]) if is_plain else b"") for name, entry in split_boxes(described[8:])]
+    table = Boxes(content).only(b"stsc")
+    (count,) = struct.unpack_from(">I", table, 4)
+    numbers = {number for _, _, number in struct.iter_unpack(">III", table[8 : 8 + 12 * count])}
+    used = set(kinds) if is_plain else {kinds[number - 1] for number in numbers if 0 < number <= len(kinds)}
+    if used - {kinds[0]}:
+        raise SourceError(
+            f"{show_path(path)} describes its sound in several ways, of which ffmpeg reads one alone",
+            remedy="convert it to FLAC first, with QuickTime for example",
+        )
+
+
+def _are_edits_right(index: memoryview, track: memoryview, movie: Movie, bar: float) -> bool:
+    """Tell whether edits last as long as their track, or end where its sound does (ISO 14496-12, 8.3.2 and 8.6.6).
+
+    By ``bar`` seconds they may end behind it.
+    """
+    clock, whole = read_clock(index, b"mvhd")
+    head = Boxes(track).only(b"tkhd")
+    told = int.from_bytes(head[28:36] if head[0] == 1 else head[20:24], "big")
+    held = movie.timed or movie.told
+    if not movie.edits or not held or any(not edit.length for edit in movie.edits):
+        return True
+    # Some writers round each edit off, and the sum of them.
+    slack = len(movie.edits) + 1
+    lasts, last = sum(edit.length for edit in movie.edits), movie.edits[-1]
+    rest = held * clock / movie.track_clock - last.start * clock / movie.track_clock - last.length
+    if rest < -max(len(movie.edits), bar * clock) or all(edit.start < 0 for edit in movie.edits):
+        return False
+    ends = len(movie.edits) == 1 and last.is_plain and last.start >= 0 and abs(rest) <= slack
+    return ends or min(abs(lasts - told), abs(lasts - whole)) <= slack
+
+
 class AudioInfo(msgspec.Struct, frozen=True, kw_only=True):
     """An audio file's shape, from its header."""
 
@@ -226,6 +298,8 @@ class AudioInfo(msgspec.Struct, frozen=True, kw_only=True):
     """ffprobe's name; empty for what libsndfile decodes exactly."""
     is_whole: bool = False
     """Whether the container's own size shows that nothing is missing, however long the sound is said to be."""
+    slack: float | None = None
+    """Seconds by which the sound may end before ``duration``, and nothing is missing; None for what is usual."""
     timeline: Timeline | None = None
     """What is played of what ffmpeg decodes; None: all of it."""
     layouts: tuple[FileLayout, ...] = ()

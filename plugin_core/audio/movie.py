@@ -253,10 +253,10 @@ def _measure_room(path: Path, descriptor: int) -> int:
 
 def _read_movie(index: memoryview, track: memoryview, size: int) -> Movie:
     media = next(_find_boxes(track, b"mdia"))
-    clock, told = _read_clock(media, b"mdhd")
+    clock, told = read_clock(media, b"mdhd")
     edits = next(_find_boxes(track, b"edts"), None)
     return Movie(
-        clock=_read_clock(index, b"mvhd")[0],
+        clock=read_clock(index, b"mvhd")[0],
         track_clock=clock,
         told=told,
         timed=_sum_times(media, size),
@@ -266,7 +266,7 @@ def _read_movie(index: memoryview, track: memoryview, size: int) -> Movie:
     )
 
 
-def _read_clock(box: memoryview, name: bytes) -> tuple[int, int]:
+def read_clock(box: memoryview, name: bytes) -> tuple[int, int]:
     """Return units a second and length in units, by a ``mvhd`` or ``mdhd``."""
     content = next(_find_boxes(box, name))
     if content[0] == 1:
@@ -314,7 +314,7 @@ def _measure_delay(path: Path, descriptor: int, index: memoryview, track: memory
     Smooth Streaming has no times in fragments that ffmpeg reads; where ffmpeg writes CMAF, each track's begin at 0.
     """
     tracks = list(_find_boxes(index, b"trak"))
-    clocks = {_read_number(one): _read_clock(next(_find_boxes(one, b"mdia")), b"mdhd")[0] for one in tracks}
+    clocks = {_read_number(one): read_clock(next(_find_boxes(one, b"mdia")), b"mdhd")[0] for one in tracks}
     begins: dict[bytes, int] = {}
     for number, boxes in _list_fragments(path, descriptor):
         begins.setdefault(number, next((_read_time(one, 4) for one in boxes.all(b"tfdt")), 0))

@@ -25,7 +25,17 @@ from plugin_core.audio.extent import check_extent
 from plugin_core.audio.ffmpeg import INSTALL, Which, probe_with_ffprobe
 from plugin_core.audio.flac import examine_flac
 from plugin_core.audio.frames import read_frame
-from plugin_core.audio.info import AudioInfo, ByteSpan, FileLayout, Piece, Structure, Timeline, lay_out, list_parts
+from plugin_core.audio.info import (
+    AudioInfo,
+    ByteSpan,
+    FileLayout,
+    Piece,
+    Structure,
+    Timeline,
+    check_index,
+    lay_out,
+    list_parts,
+)
 from plugin_core.audio.movie import is_movie, read_movie
 from plugin_core.audio.mpeg import examine_mpeg
 from plugin_core.audio.ogg import examine_ogg
@@ -253,10 +263,13 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
     if info.container == "M4A" and movie is None and (movie := read_movie(path, descriptor)) is not None:
         # The name of its first box is none.
         info = probe_with_ffprobe(ffprobe, path, movie, extent.span)
-    if info.container == "M4A" and info.codec.startswith("pcm_"):
-        refuse_odd_tables(path, descriptor)
-    if info.container == "M4A" and movie is None:
-        info = msgspec.structs.replace(info, note=info.note or describe_index(path))
+    if info.container == "M4A":
+        is_plain = info.codec.startswith("pcm_")
+        said = check_index(path, descriptor, movie, is_plain=is_plain)
+        if is_plain:
+            refuse_odd_tables(path, descriptor)
+        said = said or (describe_index(path) if movie is None else "")
+        info = msgspec.structs.replace(info, note=info.note or said)
     if info.container == "MP3" and (read := _probe_behind(path, descriptor, passage)) is not None:
         return read
     seconds, times = extent.seconds or info.duration, Times()
@@ -279,7 +292,9 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
     is_indexed = movie is not None and movie.timed > 0
     is_whole = (extent.is_whole and (is_indexed or not is_movie(path, descriptor))) or info.container == "OGG"
     layouts = (FileLayout((extent.span,)),) if extent.span else ()
-    info = msgspec.structs.replace(info, duration=seconds, is_whole=is_whole, note=note, layouts=layouts)
+    info = msgspec.structs.replace(
+        info, duration=seconds, is_whole=is_whole, slack=extent.slack, note=note, layouts=layouts
+    )
     if extent.seconds and info.frames:
         info = msgspec.structs.replace(info, frames=round(extent.seconds * info.sample_rate))
     if extent.played[1]:

@@ -149,7 +149,8 @@ class Reader:
             return max(1, info.frames)
         if info.is_headerless:
             return 0
-        return self._told - self._slack - self.position
+        slack = self._slack if info.slack is None else min(self._slack, round(info.slack * info.sample_rate))
+        return self._told - slack - self.position
 
     @property
     def _told(self) -> int:

@@ -16,8 +16,7 @@ import click
 
 from plugin_core.console.phrases import plural, show
 from plugin_core.errors import UsageError
-from plugin_core.operations.stem_tags import is_own_work
-from plugin_core.operations.walk import find_songs, is_song
+from plugin_core.operations.stem_tags import find_songs, is_own_work, is_song
 from plugin_core.stems.layout import STEMS_SUFFIX
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -1,0 +1,91 @@
+"""AVI and ASF are held against what they say of their packets: sound that they lack is never lost without a word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.audio_files import encode
+from tests.plugin_core.audio.library import Library, read_whole
+from tests.plugin_core.audio.test_probe import needs_ffmpeg
+
+pytestmark = needs_ffmpeg
+
+
+def list_packets(data: bytes, name: bytes = b"00wb") -> list[int]:
+    """Return where packets of sound begin."""
+    at = data.index(b"movi") + 4
+    places = []
+    while (name_here := data[at : at + 4]) in (name, b"00dc", b"JUNK"):
+        places += [at] if name_here == name else []
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        at += 8 + size + (size & 1)
+    return places
+
+
+@pytest.mark.parametrize(
+    ("codec", "samples"), [("libmp3lame", 1152), ("mp2", 1152), ("ac3", 1536), ("pcm_alaw", 1024), ("pcm_s16le", 1024)]
+)
+def test_packet_that_an_avi_without_index_lacks_is_told_by_its_header(
+    library: Library, tmp_path: Path, codec: str, samples: int
+) -> None:
+    path = encode(library.file("s.wav"), tmp_path / "s.avi", "-c:a", codec, "-t", "1")
+    data, (whole, note) = bytearray(path.read_bytes()), read_whole(path)
+    assert note == ""
+    index, packets = data.index(b"idx1"), list_packets(bytes(data))
+    data[index : index + 4] = b"JUNK"
+    path.write_bytes(data)
+    assert np.array_equal(read_whole(path)[0], whole)
+
+    place = packets[len(packets) // 2]
+    data[place : place + 4] = b"JUNK"
+    path.write_bytes(data)
+    read, note = read_whole(path)
+
+    assert len(whole) - len(read) == samples
+    assert note == f"s.avi is {samples} samples shorter than its header says: all that it holds was read"
+
+
+def test_first_packet_of_wma_that_gives_no_sound_is_not_missing(library: Library, tmp_path: Path) -> None:
+    assert read_whole(encode(library.file("s.wav"), tmp_path / "s.avi", "-c:a", "wmav2", "-t", "1"))[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("codec", "options", "lost"),
+    [
+        ("wmav2", ("-packet_size", "1000"), 2048),
+        ("wmav2", (), 4 * 2048),
+        ("libmp3lame", (), 8 * 1152),
+        ("pcm_s16le", ("-packet_size", "500"), 1024),
+    ],
+)
+def test_packet_that_an_asf_lacks_is_told_by_the_numbers_of_the_others(
+    library: Library, tmp_path: Path, codec: str, options: tuple[str, ...], lost: int
+) -> None:
+    path = encode(library.file("s.wav"), tmp_path / "s.asf", "-c:a", codec, "-t", "2", *options)
+    data, whole = path.read_bytes(), read_whole(path)
+    assert whole[1] == ""
+    size = int.from_bytes(data[(about := data.index(bytes.fromhex("a1dcab8c47a9cf11")) + 92) : about + 4], "little")
+    packets = data.index(bytes.fromhex("3626b2758e66cf11")) + 50
+
+    for number in (2, (len(data) - packets) // size // 2):
+        first = packets + number * size
+        path.write_bytes(data[:first] + bytes(size) + data[first + size :])
+        read, note = read_whole(path)
+        assert len(whole[0]) - len(read) in range(100, 2 * lost + 1)
+        assert "s.asf is broken at 0:0" in note
+
+
+def test_video_of_which_a_packet_of_sound_has_another_number_says_where(library: Library, tmp_path: Path) -> None:
+    picture = ("-f", "lavfi", "-i", "testsrc=d=2:s=64x64:r=25", "-map", "1:v", "-map", "0:a", "-c:v", "wmv2")
+    path = encode(library.file("s.wav"), tmp_path / "s.wmv", *picture, "-c:a", "wmav2", "-t", "2")
+    assert read_whole(path)[1] == ""
+    data = bytearray(path.read_bytes())
+    # The ninth packet of the second stream.
+    place = data.index(b"\x02\x09\0\0\0\0\x08")
+    data[place + 1] += 1
+    path.write_bytes(data)
+
+    assert "s.wmv is broken at 0:00.3" in read_whole(path)[1]
