@@ -190,7 +190,7 @@ def _read_packets(path: Path, window: Window, size: int) -> tuple[int, int]:
         most += count * (key == b"AP")
         at += length
         if key == b"SE":
-            if window.take(at + measure_tag(window.take(at, 32)), len(_PACKETS)) == _PACKETS:
+            if window.find(_PACKETS + b"SH", at, size) < size:
                 raise joined(path)
             if most - count < front + samples <= most:
                 return front, samples

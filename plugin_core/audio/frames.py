@@ -33,6 +33,8 @@ DTS: Final = (b"\x7f\xfe\x80\x01", b"\xfe\x7f\x01\x80", b"\x1f\xff\xe8\x00", b"\
 _DTS_MORE: Final = b"\x64\x58\x20\x25"
 """What extends the frame in front of it (DTS-HD)."""
 _DTS_RATES: Final = (0, 8000, 16000, 32000, 0, 0, 11025, 22050, 44100, 0, 0, 12000, 24000, 48000)
+_DTS_BLOCKS: Final = (8, 16, 32, 64, 128)
+"""Of 32 samples, in a frame that is not the last."""
 _AC3_RATES: Final = (48000, 44100, 32000)
 _AC3_KILOBITS: Final = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 _AC3_CHANNELS: Final = (2, 1, 2, 3, 3, 4, 4, 5)
@@ -183,6 +185,8 @@ def read_dts(head: bytes) -> StreamFrame | None:
         return number >> 8 * bits - start - width & (1 << width) - 1
 
     blocks, mode, rate, low = field(39, 7) + 1, field(60, 6), field(66, 4), field(85, 2)
+    if field(32, 1) and blocks not in _DTS_BLOCKS:
+        return None
     hertz = _DTS_RATES[rate] if rate < len(_DTS_RATES) else 0
     seconds = blocks * 32 / hertz if hertz else 0.0
     return StreamFrame((field(46, 14) + 1) * 16 // bits, seconds, (hertz, mode, int(low > 0)) if hertz else ())
