@@ -44,6 +44,8 @@ _SLACK_BYTES: Final = 32
 """Tags end in padding now and then."""
 _SURE_FRAMES: Final = 3
 """So many headers in a row, each where the one before it says, are no chance."""
+_FIRST_LAYER: Final = 384
+"""Samples of its frames."""
 _FIRST_FRAMES: Final = 32
 
 
@@ -152,8 +154,8 @@ def _has_lost_length(window: Window, front: int, first: FrameStretch) -> bool:
 
 def _is_loose(window: Window, front: int, first: FrameStretch) -> bool:
     """Tell whether more precedes the first frame than tags, zeros, and the rest of one, as where a stream was cut."""
-    # A damaged frame may lack the byte of padding.
-    room = max(_SLACK_BYTES, first.frame.size - 1)
+    # A damaged frame may lack the padding: of layer I, of four bytes.
+    room = max(_SLACK_BYTES, first.frame.size - (4 if first.frame.samples == _FIRST_LAYER else 1))
     while first.start - front >= room and (tag := measure_tag(window.take(front, LENGTH_HEAD))):
         front += tag
     size = first.start - front

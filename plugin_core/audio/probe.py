@@ -24,7 +24,7 @@ from plugin_core.audio.envelope import find_start
 from plugin_core.audio.extent import check_extent
 from plugin_core.audio.ffmpeg import INSTALL, Which, probe_with_ffprobe
 from plugin_core.audio.flac import examine_flac
-from plugin_core.audio.frames import read_frame
+from plugin_core.audio.frames import FRAME_HEAD, read_frame
 from plugin_core.audio.info import (
     AudioInfo,
     ByteSpan,
@@ -68,7 +68,6 @@ MIN_SECONDS: Final = 0.01
 MAX_CHANNELS: Final = 8
 SAMPLE_RATES: Final = range(8000, 192_001)
 _known: Final = Memory[tuple[Path, Which, Identity], AudioInfo]()
-_HEAD: Final = 16
 _COUNT_FRAMES: Final = 1 << 16
 _FIRST_BYTES: Final = 1 << 12
 _PADDED: Final = 16
@@ -258,7 +257,7 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
         return msgspec.structs.replace(info, note=describe_more(path)) if extent.goes_on else info
     ffprobe, ffmpeg = _find_programs(path, which)
     movie = read_movie(path, descriptor) if is_movie(path, descriptor) else None
-    is_sure = is_meridian(read_at(path, descriptor, extent.span.start if extent.span else 0, _HEAD))
+    is_sure = is_meridian(read_at(path, descriptor, extent.span.start if extent.span else 0, FRAME_HEAD))
     info = probe_with_ffprobe(ffprobe, path, movie, extent.span, is_sure=is_sure)
     if info.container == "M4A" and movie is None and (movie := read_movie(path, descriptor)) is not None:
         # The name of its first box is none.
@@ -286,6 +285,8 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
         seconds = times.seconds or seconds
     is_torn = _ends_inside_frame(ffmpeg, path, info, os.fstat(descriptor).st_size)
     note = extent.note or (describe_torn(path) if is_torn else info.note)
+    if info.container in ("MLP", "TRUEHD") and not is_sure:
+        note = note or describe_loose(path)
     if times.jump is not None:
         note = describe_jump(path, times.jump)
     # All pages of an Ogg were looked at; ffprobe counts what lies before a sound that begins late.

@@ -495,10 +495,44 @@ def test_stream_of_meridian_that_ends_inside_a_frame_is_noted(tmp_path: Path, na
     read, note = read_whole(write(path, path.read_bytes()[:-11]))
     assert len(read) < len(whole)
     assert "ends in the middle of a frame" in note
+    if name == "song.mlp":
+        read, note = read_whole(write(path, replace(encode(song, path, "-strict", "-2").read_bytes(), 7, b"?")))
+        assert np.array_equal(read, whole[-len(read) :])
+        assert "begins with bytes that are no sound" in note
     short, note = read_whole(encode(song, tmp_path / f"short-{name}", "-strict", "-2", "-t", "0.05"))
     # The last frame of MLP is filled up.
     assert np.array_equal(short[:2205], whole[:2205])
     assert (len(short) in (2205, 2240), note) == (True, "")
+
+
+def make_first_layer(frames: int) -> bytes:
+    """Return MPEG audio of layer I, of 224 kbit/s and stereo: noise in the six lowest bands (ISO 11172-3, 2.4.1.5)."""
+    random, found = np.random.default_rng(1), b""
+    for frame in range(frames):
+        numbers = [(4, 3 * (band < 12)) for band in range(64)]
+        numbers += [(6, int(one)) for one in random.integers(18, 30, 12)]
+        numbers += [(4, int(one)) for one in random.integers(0, 15, 12 * 12)]
+        bits = "".join(f"{number:0{width}b}" for width, number in numbers)
+        # 60.95 slots of four bytes each.
+        size = 4 * (60 + (frame % 20 > 0))
+        found += (
+            b"\xff\xff" + bytes([0x70 | (size > 240) << 1, 0]) + int(bits, 2).to_bytes(len(bits) // 8, "big")
+        ).ljust(size, b"\0")
+    return found
+
+
+def test_mpeg_audio_of_the_first_layer_is_read_whole_or_said(tmp_path: Path) -> None:
+    whole = make_first_layer(60)
+    path = write(tmp_path / "song.mp1", whole)
+    samples, note = read_whole(path)
+    assert (len(samples), note) == (60 * 384, "")
+    assert np.abs(samples - decode_with_ffmpeg(path)).max() < 1e-4
+    for place, new in ((0, b"?"), (2, b"\0"), (0, bytes(4))):
+        assert "begins with bytes that are no sound" in read_whole(write(path, replace(whole, place, new)))[1]
+    assert "ends in the middle of a frame" in read_whole(write(path, whole[:-100]))[1]
+    assert "is broken at 0:00.1" in read_whole(write(path, whole[:5000] + whole[5010:]))[1]
+    read, note = read_whole(write(path, whole + whole))
+    assert (len(read), note) == (120 * 384, "")
 
 
 def make_dst(frames: int) -> bytes:
