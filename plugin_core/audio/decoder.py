@@ -54,6 +54,9 @@ _VORBIS_SECONDS: Final = 0.04
 """More than half of a long block, of which nothing is heard where a stream begins with one."""
 _FAAC, _FAAC_FRAME, _FAAC_ROOM = b"libfaac", 1024, 1 << 26
 """What stands in a frame, one of the first, that ffmpeg leaves out; its samples, and how far it is looked for."""
+_RECORDERS: Final = (b"\x4d\x80\x86Chrome", b"QTmuxingAppLibWebM")
+"""How browsers name themselves in a WebM: its times are a clock's, and while they hear nothing they write nothing."""
+_RECORDER_ROOM: Final = 1 << 10
 _PROGRESS: Final = re.compile(rb"^\w+=.*\n?", re.M)
 _END: Final = re.compile(rb"^out_time_us=(\d+)", re.M)
 _COMPLAINANT: Final = re.compile(rb"\[([\w,]+) @ ")
@@ -125,7 +128,7 @@ class FfmpegDecoder:
         missing = self._count_missing(written)
         if self._is_doubtful(said, missing):
             raise damaged(self._path, self.position / self._info.sample_rate)
-        if missing:
+        if missing and not _is_by_recorder(self._path):
             self.note = describe_gap(self._path, missing / self._info.sample_rate)
 
     def _count_missing(self, written: bytes) -> int:
@@ -182,6 +185,12 @@ def _is_timed(info: AudioInfo) -> bool:
 def _is_by_faac(path: Path) -> bool:
     with path.open("rb") as file:
         return _FAAC in file.read(_FAAC_ROOM)
+
+
+def _is_by_recorder(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(_RECORDER_ROOM)
+    return any(name in head for name in _RECORDERS)
 
 
 def _is_of_container(line: bytes, info: AudioInfo) -> bool:

@@ -146,7 +146,9 @@ def read_timeline(
         # The times of its samples are no times.
         return Timeline((Piece(lead, round(edits[0].start * sample_rate / movie.track_clock), None),), is_raw=True)
     pieces = _place(path, movie, edits, length, sample_rate / movie.track_clock)
-    pieces[0] = msgspec.structs.replace(pieces[0], silence=lead)
+    # Some writers of sound that begins late leave what primes the decoder among what is played.
+    primed = max(0, movie.primed - pieces[0].start) if codec == "opus" and lead else 0
+    pieces[0] = msgspec.structs.replace(pieces[0], silence=lead + primed, start=pieces[0].start + primed)
     if pieces[-1].padding is not None:
         pieces[-1] = msgspec.structs.replace(pieces[-1], padding=padding)
     timeline = Timeline(tuple(pieces), is_raw=True)

@@ -20,17 +20,15 @@ from plugin_core.errors import StembridgeError
 
 _PLENTY: Final = 1 << 28
 """More than any index of a song; a size beyond it is damage."""
-
-
 _PLAIN_SPEED: Final = 1 << 16
 _HAS_OFFSET, _HAS_DESCRIPTION, _HAS_LENGTH = 1, 2, 8
-"""Flags of ``tfhd``."""
 _RUN_OFFSET, _RUN_FIRST, _RUN_LENGTHS = 1, 4, 0x100
-"""Flags of ``trun``."""
+"""Flags of ``tfhd`` and ``trun``."""
 _FIRST_PACKETS: Final = 5
 """Enough to see that all but the first last alike."""
 _FIRST: Final = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"sidx", b"uuid", b"pnot", b"junk")
 _GAPLESS: Final = re.compile(rb"iTunSMPB.{0,32}?data.{8} [0-9A-F]{8} ([0-9A-F]{8}) ([0-9A-F]{8}) ([0-9A-F]{16})", re.S)
+_OPUS: Final = re.compile(rb"dOps\0.(..)", re.S)
 
 
 class OddBoxError(ValueError):
@@ -174,6 +172,8 @@ class Movie(NamedTuple):
     """Samples that the encoder put in front, and those of the music."""
     is_fragmented: bool = False
     """Whether fragments may follow, of which ffprobe does not count all."""
+    primed: int = 0
+    """Samples that Opus begins with, and of which nothing is to be heard."""
     late: int = 0
     """Silence in front, in the track's units, that is written as a first packet which lasts too long."""
 
@@ -262,6 +262,7 @@ def _read_movie(index: memoryview, track: memoryview, size: int) -> Movie:
         timed=_sum_times(media, size),
         edits=() if edits is None else tuple(_read_edits(next(_find_boxes(edits, b"elst")))),
         gapless=_read_gapless(index),
+        primed=int.from_bytes(found[1], "big") if (found := _OPUS.search(track)) else 0,
         is_fragmented=next(_find_boxes(index, b"mvex"), None) is not None,
     )
 
@@ -396,5 +397,4 @@ def _read_edits(content: memoryview) -> Iterator[Edit]:
 
 
 def _read_gapless(index: memoryview) -> tuple[int, int] | None:
-    found = _GAPLESS.search(index)
-    return (int(found[1], 16), int(found[3], 16)) if found else None
+    return (int(found[1], 16), int(found[3], 16)) if (found := _GAPLESS.search(index)) else None

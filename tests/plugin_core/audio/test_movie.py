@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plugin_core.audio.probe import probe
 from tests.audio_files import encode
-from tests.plugin_core.audio.library import RATE, Library, read_whole, refuse
+from tests.plugin_core.audio.library import RATE, Library, decode_with_ffmpeg, read_whole, refuse
 from tests.plugin_core.audio.test_probe import needs_ffmpeg
 
 pytestmark = needs_ffmpeg
@@ -63,6 +64,22 @@ def test_silence_in_front_that_contradicts_the_track_is_said(library: Library, t
 
     path.write_bytes(data[:sound] + change(data[sound:], b"elst", 8, 350))
     assert EDITED in read_whole(path)[1]
+
+
+def test_opus_that_begins_late_begins_with_silence(library: Library, tmp_path: Path) -> None:
+    path = make_late(library.file("s.wav"), tmp_path / "s.mp4", "libopus")
+    # ffmpeg leaves it out, and nothing of the sound.
+    decoded = decode_with_ffmpeg(path)
+
+    read, note = read_whole(path)
+
+    assert (probe(path).sample_rate, note) == (48_000, "")
+    begin = round(0.7 * 48_000)
+    heard = np.flatnonzero(np.abs(read).max(axis=1))[0]
+    assert heard in range(begin - 48, begin + 960)
+    count = min(len(decoded), len(read) - heard)
+    first = np.flatnonzero(np.abs(decoded).max(axis=1))[0]
+    assert np.abs(read[heard : heard + count - first - 960] - decoded[first : count - 960]).max() < 2e-2
 
 
 @pytest.mark.parametrize(

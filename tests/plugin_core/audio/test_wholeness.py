@@ -400,6 +400,29 @@ def test_packet_that_a_broadcast_lacks_is_said_by_the_times_of_the_others(librar
 
 
 @needs_ffmpeg
+def test_time_in_which_a_browser_heard_nothing_is_no_packet_that_is_missing(library: Library, tmp_path: Path) -> None:
+    options = ("-c:a", "libopus", "-t", "2", "-cluster_time_limit", "1000")
+    path = encode(library.file("s.wav"), tmp_path / "s.webm", *options)
+    data, whole = path.read_bytes(), read_whole(path)
+    cluster = data.rindex(b"\x1f\x43\xb6\x75")
+    time = data.index(b"\xe7\x82", cluster) + 2
+    late = (int.from_bytes(data[time : time + 2], "big") + 200).to_bytes(2, "big")
+    late_data = data[:time] + late + data[time + 2 :]
+    path.write_bytes(late_data)
+    assert whole[1] == ""
+    assert "lasts 0.21 s longer by its time stamps" in read_whole(path)[1]
+
+    place = data.index(b"\x4d\x80")
+    rest = 3 + (data[place + 2] & 0x7F) - 11
+    chrome = b"\x4d\x80\x86Chrome\xec" + bytes([0x80 | rest]) + bytes(rest)
+    path.write_bytes(late_data[:place] + chrome + late_data[place + len(chrome) :])
+    read, note = read_whole(path)
+
+    assert np.array_equal(read, whole[0])
+    assert note == ""
+
+
+@needs_ffmpeg
 @pytest.mark.parametrize("name", ["mp2.ts", "s.mpg", "s.vob"])
 def test_times_that_go_back_are_said_where_they_do(library: Library, tmp_path: Path, name: str) -> None:
     whole = library.file(name).read_bytes()
