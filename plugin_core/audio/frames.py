@@ -44,6 +44,8 @@ _AC3_SAMPLES: Final = 1536
 _AC3_BLOCK: Final = 256
 _AAC_RATES: Final = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _AAC_SAMPLES: Final = 1024
+ADTS_HEADER: Final = 6
+"""Bytes that tell the size."""
 _AMR_SIZES: Final = {
     b"#!AMR\n": (13, 14, 16, 18, 20, 21, 27, 32, 6, 0, 0, 0, 0, 0, 0, 1),
     b"#!AMR-WB\n": (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 0, 0, 0, 0, 1, 1),
@@ -149,11 +151,15 @@ def _read_eac3(head: bytes, rate: int) -> StreamFrame | None:
     return StreamFrame(size, blocks * _AC3_BLOCK / hertz, (hertz, channels))
 
 
+def measure_adts(header: bytes) -> int:
+    """Return the bytes of a frame of AAC in ADTS (ISO 13818-7) that begins with these six or more; 0 for none."""
+    is_adts = len(header) >= ADTS_HEADER and header[0] == 0xFF and header[1] & 0xF6 == 0xF0
+    return (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5 if is_adts else 0
+
+
 def read_adts(head: bytes) -> StreamFrame | None:
-    """Read a header of AAC in ADTS (ISO 13818-7)."""
-    if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
-        return None
-    size, rate = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5, head[2] >> 2 & 15
+    """Read a header of AAC in ADTS."""
+    size, rate = measure_adts(head), head[2] >> 2 & 15 if len(head) > ADTS_HEADER else len(_AAC_RATES)
     if size <= 7 or rate >= len(_AAC_RATES):
         return None
     samples = _AAC_SAMPLES * ((head[6] & 3) + 1)

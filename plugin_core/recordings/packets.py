@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import ClassVar, Final, NamedTuple, Protocol
 
 from plugin_core.audio.ffmpeg import INSTALL, Which, name_input
-from plugin_core.audio.frames import read_frame
+from plugin_core.audio.frames import ADTS_HEADER, measure_adts, read_frame
 from plugin_core.audio.info import AudioInfo, ByteSpan, list_parts
 from plugin_core.audio.ogg import OggPage, PageSplitter
 from plugin_core.errors import MissingToolError, SourceError
@@ -136,9 +136,8 @@ def _read_mpeg_header(header: bytes) -> Framing | None:
 
 @lru_cache(maxsize=16384)
 def _read_adts_header(header: bytes) -> Framing | None:
-    if len(header) < AdtsWalker.header or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
+    if not (size := measure_adts(header)):
         return None
-    size = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
     skipped = 7 if header[1] & 1 else 9
     return Framing((header[1] & 8) << 3 | header[2] >> 2, size, skipped) if size > skipped else None
 
@@ -158,7 +157,7 @@ class MpegWalker(FrameWalker):
 class AdtsWalker(FrameWalker):
     """AAC in ADTS: raw blocks without the headers that other containers do not have."""
 
-    header = 6
+    header = ADTS_HEADER
     read = _read_adts_header
 
 
