@@ -109,20 +109,21 @@ def examine_mpeg(
     """
     end = min(part.end, find_end(path, descriptor))
     window = Window(path, descriptor, passage)
-    stretches, size = _find_stretches(window, part.start, end)
+    # Held from here on: what was gone through is not read again.
+    data = window.take(part.start, _MOST_FREE)
+    stretches, size = _find_stretches(window, data, part.start, end)
     if not stretches:
         return None
     _refuse_cut(path, stretches)
     return msgspec.structs.replace(
         _examine(path, stretches, is_file=is_file or size > 0),
         is_loose=_is_loose(window, part.start, stretches[0]),
-        is_doubtful=any(one.is_doubtful for one in stretches) or _has_lost_length(window, part.start, stretches[0]),
+        is_doubtful=any(one.is_doubtful for one in stretches) or _has_lost_length(data, part.start, stretches[0]),
     )
 
 
-def _find_stretches(window: Window, start: int, end: int) -> tuple[list[FrameStretch], int]:
+def _find_stretches(window: Window, data: bytes, start: int, end: int) -> tuple[list[FrameStretch], int]:
     """Return what there is of frames, and the size of those of free format, of which the first may be damaged."""
-    data = window.take(start, _MOST_FREE)
     size = measure_free_frame(data)
     stretches = list(walk(window, start, end, read_sized(data[:4], size) if size else read_frame))
     at = 0
@@ -146,10 +147,10 @@ def _examine(path: Path, stretches: list[FrameStretch], *, is_file: bool) -> Str
     return msgspec.structs.replace(_examine_one(stretches[0], is_file=is_file), broken=broken)
 
 
-def _has_lost_length(window: Window, front: int, first: FrameStretch) -> bool:
+def _has_lost_length(data: bytes, front: int, first: FrameStretch) -> bool:
     """Tell whether the first bytes of a frame that says the length are damaged, so that it is none, or music."""
     size = first.start + first.frame.size - front
-    return first.header is None and size < _MOST_FREE and holds_length(window.take(front, size))
+    return first.header is None and size < _MOST_FREE and holds_length(data[:size])
 
 
 def _is_loose(window: Window, front: int, first: FrameStretch) -> bool:
