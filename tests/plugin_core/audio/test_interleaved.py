@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ def list_packets(data: bytes, name: bytes = b"00wb") -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("codec", "samples"), [("libmp3lame", 1152), ("mp2", 1152), ("ac3", 1536), ("pcm_alaw", 1024), ("pcm_s16le", 1024)]
+    ("codec", "samples"),
+    [("libmp3lame", 1152), ("mp2", 1152), ("ac3", 1536), ("aac", 1024), ("pcm_alaw", 1024), ("pcm_s16le", 1024)],
 )
 def test_packet_that_an_avi_without_index_lacks_is_told_by_its_header(
     library: Library, tmp_path: Path, codec: str, samples: int
@@ -50,6 +52,17 @@ def test_packet_that_an_avi_without_index_lacks_is_told_by_its_header(
 
 def test_first_packet_of_wma_that_gives_no_sound_is_not_missing(library: Library, tmp_path: Path) -> None:
     assert read_whole(encode(library.file("s.wav"), tmp_path / "s.avi", "-c:a", "wmav2", "-t", "1"))[1] == ""
+
+
+def test_frame_that_ffmpeg_leaves_out_of_what_libfaac_wrote_is_not_missing(library: Library, tmp_path: Path) -> None:
+    path = encode(library.file("s.wav"), tmp_path / "s.avi", "-c:a", "aac", "-t", "1")
+    samples = len(read_whole(path)[0])
+    # Behind 13 bits more than ffmpeg's own name, which is as long.
+    path.write_bytes(re.sub(rb"Lavc[\d.]{9}", b" libfaac 1.28", path.read_bytes(), count=1))
+
+    read, note = read_whole(path)
+
+    assert (len(read), note) == (samples - 1024, "")
 
 
 @pytest.mark.parametrize(
