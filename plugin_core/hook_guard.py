@@ -68,6 +68,10 @@ class GuardedPlugin:
                 setattr(guard, f"{manager.project_name}_impl", options)
                 setattr(self, attribute, guard)
 
+    def __dir__(self) -> Iterator[str]:
+        """Give the hooks alone: pluggy looks at each attribute that there is, which is slow."""
+        return (name for name in vars(self) if name != "_plugin")
+
     def __eq__(self, other: object) -> bool:
         """Two entry points of one module are one plugin."""
         return isinstance(other, GuardedPlugin) and other._plugin is self._plugin

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from importlib import metadata
 from typing import Any, NamedTuple, Protocol
 
@@ -170,7 +171,7 @@ def load_plugins(entry_points: Iterable[EntryPoint] | None = None, environ: Mapp
 
 
 def _load(manager: pluggy.PluginManager, point: EntryPoint) -> LoadedPlugin:
-    version = _version(point)
+    version = _read_distribution(getattr(point, "dist", None))[1]
     plugin: GuardedPlugin | None = None
     try:
         if manager.has_plugin(point.name):
@@ -218,13 +219,16 @@ def _known_hooks() -> set[str]:
 
 def _is_foreign(point: EntryPoint) -> bool:
     """Tell whether a plugin comes from another distribution than this one."""
-    distribution = getattr(point, "dist", None)
-    return distribution is None or distribution.name != DISTRIBUTION
+    return _read_distribution(getattr(point, "dist", None))[0] != DISTRIBUTION
 
 
-def _version(point: EntryPoint) -> str:
-    distribution = getattr(point, "dist", None)
-    return distribution.version if distribution is not None else ""
+@lru_cache(maxsize=32)
+def _read_distribution(distribution: metadata.Distribution | None) -> tuple[str, str]:
+    """Return name and version: asked for each by itself, all that it says of itself is parsed every time."""
+    if distribution is None:
+        return "", ""
+    about = distribution.metadata
+    return about["Name"], about["Version"]
 
 
 def find_broken(thing: object, protocol: type) -> str:

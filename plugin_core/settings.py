@@ -180,8 +180,10 @@ class Settings:
         return cast("S", self._given[name, kind])
 
     def _fill(self, name: str, kind: type[S]) -> S:
-        values = self._file_values(name, kind)
-        for field in msgspec.structs.fields(kind):
+        # Working out their types takes longer than reading them.
+        fields = msgspec.structs.fields(kind)
+        values = self._file_values(name, {field.name: field for field in fields})
+        for field in fields:
             if (found := self._outside_value(name, field)) is not None:
                 values[field.name] = found
         return kind(**values)
@@ -198,11 +200,10 @@ class Settings:
             table = table.get(part, {}) if isinstance(table, dict) else table
         return table
 
-    def _file_values(self, name: str, kind: type[S]) -> dict[str, Any]:
+    def _file_values(self, name: str, fields: Mapping[str, msgspec.structs.FieldInfo]) -> dict[str, Any]:
         table = self._table(name)
         if not isinstance(table, dict):
             raise self._wrong(name, "", f"[{name}] must be a table")
-        fields = {field.name: field for field in msgspec.structs.fields(kind)}
         values: dict[str, Any] = {}
         for key, value in table.items():
             if key not in fields:
