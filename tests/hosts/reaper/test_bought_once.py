@@ -61,21 +61,20 @@ class Studio:
     def add(self, song: Path, offset: float, length: float) -> None:
         """Add an item behind those of the project."""
         project = self.desk.reaper.active
-        end = max((item.values["D_POSITION"] + item.values["D_LENGTH"] for item in project.items), default=0.0)
-        add_item(add_track(project), song, end, length, offset=offset)
+        add_item(add_track(project), song, end_of(project), length, offset=offset)
         project.remember("arranged")
 
     def separate(self, preset: str = "all") -> None:
         """Separate the selected items, and hear the stems sound as the items did, at -200 dB."""
         project = self.desk.reaper.active
-        before = render(project, 20.0)
+        before = render(project, end_of(project) + 1)
         self.press(preset)
         self.desk.host.run(seconds=90)
         assert self.desk.host.errors == [], self.desk.messages
         assert self.desk.status()["state"] == "done", self.desk.status()
         assert stems_of(project) != []
         if preset in ("all", "wav"):
-            assert 20 * np.log10(np.abs(render(project, 20.0) - before).max() + 1e-12) < -200
+            assert 20 * np.log10(np.abs(render(project, end_of(project) + 1) - before).max() + 1e-12) < -200
 
     def press(self, preset: str = "all") -> None:
         """Start separating by a preset."""
@@ -92,6 +91,11 @@ class Studio:
     def created(self) -> int:
         """What was paid for."""
         return self.service.created
+
+
+def end_of(project: Project) -> float:
+    """Return where the last item ends, in seconds."""
+    return max((item.values["D_POSITION"] + item.values["D_LENGTH"] for item in project.items), default=0.0)
 
 
 @pytest.fixture
