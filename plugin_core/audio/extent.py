@@ -199,7 +199,7 @@ def _check_flv(path: Path, window: Window, size: int) -> Extent:
     at = int.from_bytes(about[5:9], "big") + 4
     while len(head := window.take(at, 11)) == 11 and head[0] & 0x1F in _FLV_TAGS and not any(head[8:]):
         at += 15 + int.from_bytes(head[1:4], "big")
-    if at == size:
+    if at == size and not whole > size:
         return Extent(whole == size)
     if window.find(_FLV, len(_FLV), size) < size:
         raise joined(path)

@@ -484,6 +484,11 @@ def test_flv_ends_where_its_last_tag_does(library: Library, tmp_path: Path) -> N
     assert "is several recordings joined" in refuse(path)
     path.write_bytes(whole[:20_000] + whole[20_100:])
     assert "is cut short" in refuse(path)
+    # Between two tags, a fifth of a second in front of the end.
+    for _ in range(4):
+        whole = whole[: -4 - int.from_bytes(whole[-4:], "big")]
+    path.write_bytes(whole)
+    assert "is cut short" in refuse(path)
 
 
 @needs_ffmpeg
