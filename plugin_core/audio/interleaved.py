@@ -157,6 +157,7 @@ def _read_headers(window: Window) -> tuple[_Header | None, float]:
     streams = late = filled = 0
     shown = 0.0
     sound: _Header | None = None
+    is_begun = False
     for chunk in _list_chunks(window, _LISTS):
         if chunk.name == b"strh":
             data = window.take(chunk.start, _HEADER).ljust(_HEADER, b"\0")
@@ -169,7 +170,9 @@ def _read_headers(window: Window) -> tuple[_Header | None, float]:
             streams += 1
         elif chunk.name == b"strf" and sound is not None and not sound.codec:
             sound = sound._replace(codec=int.from_bytes(window.take(chunk.start, 2), "little"))
-        elif sound is not None and chunk.name == sound.name:
+        elif chunk.name == b"movi":
+            is_begun = True
+        elif sound is not None and is_begun and chunk.name == sound.name:
             # ffmpeg leaves the gap after the first frame, in which there is no sound yet.
             filled, late = filled + bool(chunk.size), late + (not chunk.size)
             if _FAAC in window.take(chunk.start, min(chunk.size, _FAAC_ROOM)):
@@ -205,12 +208,13 @@ def _find_lost(window: Window, lasts: float) -> float | None:
 
 
 def _list_chunks(window: Window, lists: tuple[bytes, ...] = ()) -> Iterator[_Chunk]:
-    """Give the chunks in order, and in place of some lists what lies in them."""
+    """Give the chunks in order, and of some lists the kind and what lies in them."""
     at = _HEAD
     while len(head := window.take(at, _HEAD)) >= 8:
         length = int.from_bytes(head[4:8], "little")
         if head.startswith(b"LIST") and head[8:] in lists:
             at += _HEAD
+            yield _Chunk(head[8:], at, 0)
             continue
         yield _Chunk(head[:4], at + 8, length)
         at += 8 + length + (length & 1)

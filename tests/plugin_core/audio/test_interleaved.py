@@ -50,6 +50,19 @@ def test_packet_that_an_avi_without_index_lacks_is_told_by_its_header(
     assert note == f"s.avi is {samples} samples shorter than its header says: all that it holds was read"
 
 
+@pytest.mark.parametrize(("name", "size"), [(b"strf", 32), (b"JUNK", 0)])
+def test_room_for_an_index_in_front_of_the_sound_is_no_silence(
+    library: Library, tmp_path: Path, name: bytes, size: int
+) -> None:
+    path = encode(library.file("s.wav"), tmp_path / "s.avi", "-c:a", "pcm_s16le", "-t", "1")
+    data, whole = bytearray(path.read_bytes()), read_whole(path)[0]
+    at = data.index(name) + 4
+    data[at : at + 4] = size.to_bytes(4, "little")
+    path.write_bytes(data)
+
+    assert np.array_equal(read_whole(path)[0], whole)
+
+
 def test_first_packet_of_wma_that_gives_no_sound_is_not_missing(library: Library, tmp_path: Path) -> None:
     assert read_whole(encode(library.file("s.wav"), tmp_path / "s.avi", "-c:a", "wmav2", "-t", "1"))[1] == ""
 
