@@ -117,7 +117,7 @@ def examine_mpeg(
     _refuse_cut(path, stretches)
     return msgspec.structs.replace(
         _examine(path, stretches, is_file=is_file or size > 0),
-        is_loose=_is_loose(window, part.start, stretches[0]),
+        is_loose=_is_loose(window, part.start, stretches[0]) or _is_alone(data, part.start, stretches[0]),
         is_doubtful=any(one.is_doubtful for one in stretches) or _has_lost_length(data, part.start, stretches[0]),
     )
 
@@ -151,6 +151,13 @@ def _has_lost_length(data: bytes, front: int, first: FrameStretch) -> bool:
     """Tell whether the first bytes of a frame that says the length are damaged, so that it is none, or music."""
     size = first.start + first.frame.size - front
     return first.header is None and size < _MOST_FREE and holds_length(data[:size])
+
+
+def _is_alone(data: bytes, front: int, first: FrameStretch) -> bool:
+    """Tell whether the first frame has other channels than the second, so that nothing is heard of it."""
+    end = first.start + first.frame.size - front
+    following = read_frame(data[end : end + 4])
+    return first.header is None and following is not None and following.is_mono != first.frame.is_mono
 
 
 def _is_loose(window: Window, front: int, first: FrameStretch) -> bool:
