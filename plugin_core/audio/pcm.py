@@ -296,7 +296,7 @@ def _lacks_a_little(window: Window, one: _Recording, said: SoundHeader, end: int
     rest = end - begin
     if not width or not 0 < rest <= most or (not sound % width and window.is_silent(begin, end)):
         return False
-    names = [window.take(min(at, end), 4) for at in (begin, one.next)]
+    names = [window.take(at, 4) for at in (begin, one.next) if end - at >= _FEW_BYTES + 1]
     is_chunk = any(len(name) == 4 and all(32 <= byte < 127 for byte in name) for name in names)
     is_padding = rest == 1 and sound & 1 and not sound % width
     return (sound + rest) // width > sound // width and not is_chunk and not is_padding

@@ -175,9 +175,10 @@ def _probe_sndfile(path: Path, descriptor: int, passage: FileReading | None, whi
 def _refuse_miscounted(path: Path, descriptor: int) -> None:
     """Refuse an AIFF that counts other samples than it holds, where each takes as many bits as it needs."""
     head = read_at(path, descriptor, 0, _FIRST_BYTES)
-    at = head.find(b"COMM") + 10
-    told = int.from_bytes(head[at : at + 4], "big")
-    layout = lay_out(0, os.fstat(descriptor).st_size, {at: b"\x7f\xff\xff\xff"})
+    told = int.from_bytes(head[(at := head.find(b"COMM") + 10) : at + 4], "big")
+    sound = head.find(b"SSND") + 8
+    end = min(sound + int.from_bytes(head[sound - 4 : sound], "big"), os.fstat(descriptor).st_size)
+    layout = lay_out(0, end, {at: b"\x7f\xff\xff\xff"})
     with sndfile.open_sndfile(path, descriptor, layout) as opened:
         held = _count_frames(path, opened)
     if not 0 <= held - told <= _PADDED:

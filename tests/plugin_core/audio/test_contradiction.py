@@ -189,7 +189,7 @@ def test_sound_of_which_a_few_bytes_are_not_counted_is_read_whole(
         assert "longer than its header says: all that it holds was read" in note
 
 
-@pytest.mark.parametrize("behind", [b"\7", b"LIST\4\0\0\0INFO", b"\0LIST\4\0\0\0INFO", b"\0\0\0\0\0\0", b"\0cue "])
+@pytest.mark.parametrize("behind", [b"\7", b"LIST\4\0\0\0INFO", b"\0LIST\4\0\0\0INFO", b"\0\0\0\0\0\0"])
 def test_what_programs_leave_behind_the_sound_is_none(tmp_path: Path, behind: bytes) -> None:
     path, data, read = write(tmp_path, "WAV", "PCM_U8", SONG[:7001, :1])
     plain = data[: data.index(b"data") + 8 + 7001] + behind
@@ -228,6 +228,9 @@ def test_dwvw_that_counts_other_than_it_holds_is_refused(tmp_path: Path, coding:
     for frames in (3500, 6980, 7030, 1 << 30):
         path.write_bytes(change(data, b"COMM", 10, 4, frames, "big"))
         assert f"it has {min(frames, 1 << 30)} samples, and 70" in refuse(path)
+    for behind in (b"NAME\0\0\0\4Song" * 40, bytes(1000), b"TAG" + bytes(125)):
+        path.write_bytes(data + behind)
+        assert len(read_whole(path)[0]) == 7001
     path.write_bytes(change(data, b"COMM", 8, 2, 2, "big"))
     assert "by its bits, which programs read differently" in refuse(path)
 
