@@ -382,7 +382,9 @@ def _are_places_right(path: Path, descriptor: int, tables: _Tables, index: memor
     """Tell whether chunks lie in the boxes of media, in no other's place, and without a gap if there is no other."""
     start, size, boxes = find_start(path, descriptor), tables.samples.size, []
     with suppress(OddBoxError):
-        boxes += [(box.content - start, box.end - start) for box in list_boxes(path, descriptor) if box.name == b"mdat"]
+        # A tag that somebody put behind them is none: those in front of it are.
+        for box in list_boxes(path, descriptor):
+            boxes += [(box.content - start, box.end - start)] if box.name == b"mdat" else []
     chunks = sorted((at, at + number * size) for at, number in tables.chunks if number)
     if not all(any(begin <= one[0] and one[1] <= end for begin, end in boxes) for one in chunks):
         return False

@@ -14,7 +14,7 @@ from plugin_core.audio.extent import Extent, check_extent
 from plugin_core.audio.info import ByteSpan
 from plugin_core.errors import SourceError
 from tests.audio_files import encode
-from tests.plugin_core.audio.library import FRAMES, Library, decode_with_ffmpeg, read_whole, refuse, tell_flac
+from tests.plugin_core.audio.library import FRAMES, RATE, Library, decode_with_ffmpeg, read_whole, refuse, tell_flac
 from tests.plugin_core.audio.test_probe import needs_ffmpeg
 
 SOUND = bytes(range(256)) * 40
@@ -217,6 +217,30 @@ def test_flac_whose_header_says_another_block_than_its_frames_is_read_whole(
 PICTURES = ("-f", "lavfi", "-i", "testsrc=d=1:s=64x64:r=25", "-map", "0:a", "-map", "1:v", "-c:v", "mpeg4", "-t", "1")
 
 
+@pytest.fixture(scope="module", params=[("-t", "1"), PICTURES], ids=["alone", "pictures"])
+def movie(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, library: Library) -> bytes:
+    """Return a MOV with plain samples."""
+    path = tmp_path_factory.mktemp("movie") / "song.mov"
+    return encode(library.file("s.wav"), path, *request.param, "-c:a", "pcm_s16le").read_bytes()
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(
+    ("front", "behind"),
+    [(b"", b""), (TAG, b""), (b"", b"TAG" + b"x" * 125), (b"", b"hello world " * 100), (b"", bytes(5000))],
+    ids=["alone", "id3v2", "id3v1", "text", "zeros"],
+)
+def test_movie_with_a_tag_is_read_whole(
+    library: Library, tmp_path: Path, movie: bytes, front: bytes, behind: bytes
+) -> None:
+    path = tmp_path / "song.mov"
+    path.write_bytes(front + movie + behind)
+
+    read, note = read_whole(path)
+
+    assert (note, np.array_equal(read, library.read("s.wav")[:RATE])) == ("", True)
+
+
 @needs_ffmpeg
 @pytest.mark.parametrize(
     ("box", "at", "value", "words"),
@@ -232,19 +256,14 @@ PICTURES = ("-f", "lavfi", "-i", "testsrc=d=1:s=64x64:r=25", "-map", "0:a", "-ma
         (b"stsd", 32, -8, "2 samples of 8 bits take 4 bytes"),
     ],
 )
-@pytest.mark.parametrize("options", [("-t", "1"), PICTURES], ids=["alone", "pictures"])
 def test_movie_whose_tables_contradict_each_other_is_refused(
-    library: Library, tmp_path: Path, options: tuple[str, ...], box: bytes, at: int, value: int, words: str
+    tmp_path: Path, movie: bytes, box: bytes, at: int, value: int, words: str
 ) -> None:
-    path = encode(library.file("s.wav"), tmp_path / "song.mov", *options, "-c:a", "pcm_s16le")
-    tagged = tmp_path / "tagged.mov"
-    tagged.write_bytes(TAG + path.read_bytes())
-    for whole in (path, tagged):
-        read, note = read_whole(whole)
-        assert (note, np.array_equal(read, library.read("s.wav")[: len(read)])) == ("", True)
-        data = bytearray(whole.read_bytes())
+    path = tmp_path / "song.mov"
+    for whole in (movie, TAG + movie):
+        data = bytearray(whole)
         # The tables of the first track: that with the sound.
         place = data.index(box, data.index(b"soun")) + 4 + at
         data[place : place + 4] = (int.from_bytes(data[place : place + 4], "big") + value).to_bytes(4, "big")
-        whole.write_bytes(data)
-        assert words in refuse(whole)
+        path.write_bytes(data)
+        assert words in refuse(path)
