@@ -9,11 +9,12 @@ import hashlib
 import math
 import re
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.envelope import find_next
+from plugin_core.audio.envelope import find_next, list_numbers
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.source_file import LEAP, Window, cut_short, damaged, joined
 from plugin_core.audio.streams import SHORTEN, check_shorten
@@ -45,16 +46,25 @@ _COUNTED: Final = (_MONKEY, _TAK)
 """Behind which more is no sound of theirs."""
 _TTA: Final = b"TTA1"
 _TTA_HEAD: Final = 22
-_PAF: Final = (b" paf", b"fap ")
-_UNREAD: Final = {
-    b"ADIF": ("AAC behind an ADIF header", "faad"),
-    b"OFR ": ("OptimFROG", "ofr"),
-    b"LA0": ("Lossless Audio (La)", "la"),
-    b"RKA7": ("RKAU", "rkau"),
-    b"LPAC": ("LPAC", "lpac"),
-}
-"""Kinds that nothing here reads, and the program that does."""
 _REAL_CHUNKS: Final = (b".RMF", b"PROP", b"CONT", b"MDPR", b"DATA", b"INDX", b"RMMD", b"RJMD", b"RMJE")
+_PACKETS: Final = b"MPCK"
+MUSEPACK: Final = (_PACKETS, b"MP+")
+"""How versions 8 and 7 begin."""
+_MUSEPACK_DELAY: Final = 481
+"""Samples that its decoder gives before the first of the music."""
+_MUSEPACK_FRAME: Final = 1152
+"""Samples in each channel of a frame, of which a packet holds 1, 4, 16 or more."""
+_MUSEPACK_RATES: Final = (44100, 48000, 37800, 32000)
+_LEAST_PACKET: Final = 3
+_CHECKSUM_AND_VERSION: Final = 5
+_MUSEPACK_VERSION: Final = 7
+_MUSEPACK_FRAMES: Final = 1 << 24
+"""More than five days of sound have."""
+_MUSEPACK_BANDS: Final = 32
+_MUSEPACK_FIRST, _MUSEPACK_SIZE, _MUSEPACK_LAST = 200, 20, 11
+"""Bits of the header, of what says how long a frame is, and of what follows the last one."""
+_WORD_BITS: Final = 32
+_MISCOUNTED: Final = "its header counts other samples than it holds"
 
 
 class LengthClaim(NamedTuple):
@@ -81,7 +91,6 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim 
         SourceError: it is cut short, or does not end where it says.
     """
     head = window.take(0, 20)
-    _refuse_unread(path, head)
     if head.startswith(SHORTEN):
         return LengthClaim(samples=check_shorten(path, window, end))
     if head.startswith(_TTA):
@@ -114,19 +123,6 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim 
     goes_on = mark not in _COUNTED and end - at > _SLACK_BYTES and not window.is_silent(at, end)
     # What follows is sound that was not counted.
     return LengthClaim((*parts[:-1], ByteSpan(parts[-1].start, end if goes_on else at)), goes_on=goes_on)
-
-
-def _refuse_unread(path: Path, head: bytes) -> None:
-    """Refuse by their names kinds that neither libsndfile nor ffmpeg reads."""
-    found = next((words for mark, words in _UNREAD.items() if head.startswith(mark)), None)
-    if found is None and head.startswith(_PAF) and sum(head[16:20]) == 1:
-        found = "a PAF of 24 bits", "sndfile-convert"
-    if found is not None:
-        what, program = found
-        raise SourceError(
-            f"{show_path(path)} is {what}, which ffmpeg does not read",
-            remedy=f"convert it to WAV first, with {program} for example",
-        )
 
 
 def _check_tta(path: Path, window: Window, end: int) -> None:
@@ -263,6 +259,111 @@ def _measure_real(window: Window, start: int) -> int:
     while (head := window.take(at, 8))[:4] in _REAL_CHUNKS and (length := int.from_bytes(head[4:], "big")) >= 8:
         at += length
     return at - start - 10  # Bytes that ffmpeg counts and does not write.
+
+
+def read_musepack(path: Path, window: Window, end: int, size: int) -> tuple[int, int]:
+    """Return how many samples a decoder of Musepack puts in front, and how many follow; 0 where that is not told.
+
+    Args:
+        path: the file.
+        window: on it.
+        end: where tags begin that programs put behind it.
+        size: of the file.
+
+    Raises:
+        SourceError: it ends before its last frame, counts wrong, or several are joined.
+    """
+    return _read_packets(path, window, size) if window.take(0, 4) == _PACKETS else _read_frames(path, window, end)
+
+
+def _read_packets(path: Path, window: Window, size: int) -> tuple[int, int]:
+    """Go through the packets of version 8, of which each says what it is, and how long."""
+    at, front, samples, most = len(_PACKETS), 0, 0, 0
+    count = 1
+    while at < size:
+        key, (length, after) = window.take(at, 2), _read_number(window, at + 2)
+        if at + max(length, _LEAST_PACKET) > size:
+            break
+        if length < after - at or not (key.isalpha() and key.isupper()):
+            raise damaged(path, None, "its packets do not follow each other")
+        if key == b"SH":
+            head = window.take(after, at + length - after)
+            if zlib.crc32(head[4:]) != int.from_bytes(head[:4], "big"):
+                raise damaged(path, None, "the checksum of its header is wrong")
+            samples, after = _read_number(window, after + _CHECKSUM_AND_VERSION)
+            silence, after = _read_number(window, after)
+            front = _MUSEPACK_DELAY + silence
+            count = _MUSEPACK_FRAME << 2 * (int.from_bytes(window.take(after + 1, 1), "big") & 7)
+        most += count * (key == b"AP")
+        at += length
+        if key == b"SE":
+            if window.find(_PACKETS + b"SH", at, size) < size:
+                raise joined(path)
+            if most - count < front + samples <= most:
+                return front, samples
+            raise damaged(path, None, _MISCOUNTED)
+    raise cut_short(path)
+
+
+def _read_frames(path: Path, window: Window, end: int) -> tuple[int, int]:
+    """Go through the frames of version 7: each begins with its bits, wherever the one in front of it ended."""
+    told, gapless = (int.from_bytes(window.take(place, 4), "little") for place in (4, 20))
+    place = window.find(MUSEPACK[1], 1, window.size)
+    while place < window.size and not _is_musepack(window, place):
+        place = window.find(MUSEPACK[1], place + 1, window.size)
+    if place < window.size:
+        raise joined(path)
+    count, at = _pass_frames(window, _MUSEPACK_FIRST, told, 8 * end)
+    more, after = _pass_frames(window, at, _MUSEPACK_FRAMES, 8 * end)
+    if not told or ((count < told or more) and _is_end(window, after, 8 * end)):
+        raise damaged(path, None, _MISCOUNTED)
+    if count < told and not _take_bits(window, at, _MUSEPACK_SIZE):
+        raise damaged(path, count * _MUSEPACK_FRAME / _MUSEPACK_RATES[window.take(10, 1)[0] & 3])
+    if count < told or 8 * end - at < _MUSEPACK_LAST:
+        raise cut_short(path, 1 - count / told)
+    # The samples of the last frame stand behind it, and in headers of later encoders; the decoder gives all of it.
+    last, again = _take_bits(window, at, _MUSEPACK_LAST), (gapless >> 20 & 0x7FF) * (gapless >> 31)
+    if last > _MUSEPACK_FRAME or (last and again and last != again):
+        raise damaged(path, None, _MISCOUNTED)
+    samples = (told - 1) * _MUSEPACK_FRAME + (last or _MUSEPACK_FRAME)
+    return _MUSEPACK_DELAY, min(samples, told * _MUSEPACK_FRAME - _MUSEPACK_DELAY)
+
+
+def _pass_frames(window: Window, at: int, most: int, end: int) -> tuple[int, int]:
+    """Pass over as many frames as there are, and return how many, and the bit at which they end."""
+    for count in range(most):
+        size = _take_bits(window, at, _MUSEPACK_SIZE)
+        if not size or at + _MUSEPACK_SIZE + size > end:
+            return count, at
+        at += _MUSEPACK_SIZE + size
+    return most, at
+
+
+def _is_end(window: Window, at: int, end: int) -> bool:
+    """Tell whether no more is left than a number, a frame in which the sound dies away, and less than two words."""
+    at += _MUSEPACK_LAST
+    dying = _MUSEPACK_SIZE + _take_bits(window, at, _MUSEPACK_SIZE)
+    return 0 <= end - at < 2 * _WORD_BITS or 0 <= end - at - dying < 2 * _WORD_BITS
+
+
+def _take_bits(window: Window, at: int, width: int) -> int:
+    """Return a number of bits, of words of which the lowest byte is first."""
+    words = window.take(at // _WORD_BITS * 4, 8).ljust(8, b"\0")
+    number = int.from_bytes(words[3::-1] + words[:3:-1], "big")
+    return number >> 2 * _WORD_BITS - at % _WORD_BITS - width & (1 << width) - 1
+
+
+def _is_musepack(window: Window, start: int) -> bool:
+    """Tell whether a version, a number of frames and one of bands that can be stand behind the mark."""
+    version, frames, bands = struct.unpack("<3xBI3xB", window.take(start, 12).ljust(12, b"\0"))
+    return bool(version & 15 == _MUSEPACK_VERSION and 0 < frames < _MUSEPACK_FRAMES and bands & 63 < _MUSEPACK_BANDS)
+
+
+def _read_number(window: Window, at: int) -> tuple[int, int]:
+    """Return a number of seven bits a byte and where it ends."""
+    data = window.take(at, 9)
+    width = next((place for place, byte in enumerate(data, 1) if not byte & 0x80), 9)
+    return next(list_numbers(data[:width] + b"\0"), 0), at + width
 
 
 _KINDS: Final[dict[bytes, Callable[[Window, int], int]]] = {

@@ -11,9 +11,9 @@ import struct
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.claims import check_claim
+from plugin_core.audio.claims import MUSEPACK, check_claim, read_musepack
 from plugin_core.audio.contradiction import CAF_TABLE, refuse_odd_packets
-from plugin_core.audio.envelope import MUSEPACK, find_audio, list_numbers, measure_tag, read_musepack
+from plugin_core.audio.envelope import find_audio, list_numbers, measure_tag
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.interleaved import ASF, read_asf, read_avi
 from plugin_core.audio.movie import is_movie
@@ -29,7 +29,18 @@ from plugin_core.audio.source_file import (
     joined,
 )
 from plugin_core.audio.streams import examine_stream
+from plugin_core.errors import SourceError
+from plugin_core.model import show_path
 
+_PAF: Final = (b" paf", b"fap ")
+_UNREAD: Final = {
+    b"ADIF": ("AAC behind an ADIF header", "faad"),
+    b"OFR ": ("OptimFROG", "ofr"),
+    b"LA0": ("Lossless Audio (La)", "la"),
+    b"RKA7": ("RKAU", "rkau"),
+    b"LPAC": ("LPAC", "lpac"),
+}
+"""Kinds that nothing here reads, and the program that does."""
 _EBML: Final = b"\x1a\x45\xdf\xa3"
 _SEGMENT: Final = b"\x18\x53\x80\x67"
 _CLUSTER: Final = b"\x1f\x43\xb6\x75"
@@ -139,8 +150,22 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
         return _check_wavpack(path, Window(path, descriptor, passage, first=start), size)
     if head.startswith(MUSEPACK):
         return Extent(played=read_musepack(path, window, end - start, size))
+    _refuse_unread(path, window.take(0, 20))
     claim = check_claim(path, Window(path, descriptor, passage, room=LEAP, first=start), end - start, size)
     return claim and Extent(parts=claim.parts, samples=claim.samples, goes_on=claim.goes_on)
+
+
+def _refuse_unread(path: Path, head: bytes) -> None:
+    """Refuse by their names kinds that neither libsndfile nor ffmpeg reads."""
+    found = next((words for mark, words in _UNREAD.items() if head.startswith(mark)), None)
+    if found is None and head.startswith(_PAF) and sum(head[16:20]) == 1:
+        found = "a PAF of 24 bits", "sndfile-convert"
+    if found is not None:
+        what, program = found
+        raise SourceError(
+            f"{show_path(path)} is {what}, which ffmpeg does not read",
+            remedy=f"convert it to WAV first, with {program} for example",
+        )
 
 
 def _check_boxes(path: Path, window: Window, size: int) -> bool:
