@@ -28,7 +28,7 @@ from plugin_core.audio.envelope import Chunk, ChunkKind, find_end, find_next, li
 from plugin_core.audio.frames import find_odd_block
 from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
 from plugin_core.audio.mpeg import examine_mpeg
-from plugin_core.audio.source_file import LEAP, SLACK_BYTES, Window, cut_short, damaged, joined
+from plugin_core.audio.source_file import LEAP, SLACK_BYTES, FileReading, Window, cut_short, damaged, joined
 
 _UNKNOWN: Final = (
     range(0x7FFF0000, 0x80000000),
@@ -101,13 +101,15 @@ class _Behind(NamedTuple):
     is_sound: bool = False
 
 
-def examine_pcm(path: Path, descriptor: int, start: int) -> Structure | None:
+def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | None = None) -> Structure | None:
     """Hold the size that a header at ``start`` gives the sound against the file; None where that is of another kind.
+
+    Of one that is gone through, a passage hears all.
 
     Raises:
         SourceError: it ends before its sound is whole.
     """
-    window = Window(path, descriptor, room=LEAP)
+    window = Window(path, descriptor, passage, room=LEAP)
     size, end = os.fstat(descriptor).st_size, find_end(path, descriptor)
     magic = window.take(start, 4)
     layouts: list[FileLayout] = []
@@ -285,7 +287,8 @@ def _look_behind(path: Path, window: Window, one: _Recording, said: SoundHeader,
             return _Behind(seam=seam) if seam < end else _Behind()
     if one.told and window.is_silent(one.next, end):
         return _Behind()
-    if _find_another(window, one.start):
+    # What goes on for so long that its size began to count anew is one recording.
+    if (end - one.body - one.told) % (1 << 32) and _find_another(window, one.start):
         raise joined(path)
     return _Behind(is_sound=end - one.next > (_SLOPPY_BYTES if is_counted else SLACK_BYTES))
 

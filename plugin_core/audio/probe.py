@@ -92,7 +92,7 @@ def examine(path: Path, descriptor: int, passage: FileReading | None = None) -> 
     if is_mpeg_audio(magic):
         part = ByteSpan(start, os.fstat(descriptor).st_size)
         return examine_mpeg(path, descriptor, part, is_file=start > 0, passage=passage)
-    return examine_pcm(path, descriptor, start)
+    return examine_pcm(path, descriptor, start, passage)
 
 
 def probe(path: Path, *, which: Which = shutil.which) -> AudioInfo:

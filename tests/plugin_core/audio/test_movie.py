@@ -29,20 +29,18 @@ def make_late(song: Path, path: Path, codec: str) -> Path:
     return encode(song, path, *picture, "-map", "1:v", "-map", "2:a", "-c:v", "mpeg4", "-c:a", codec, "-t", "1.5")
 
 
-@pytest.mark.parametrize("value", [300, 990, 1010, 3000])
 @pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
-def test_edit_that_lasts_longer_or_shorter_than_its_track_is_said(
-    library: Library, tmp_path: Path, codec: str, value: int
-) -> None:
+def test_edit_that_lasts_longer_or_shorter_than_its_track_is_said(library: Library, tmp_path: Path, codec: str) -> None:
     path = encode(library.file("s.wav"), tmp_path / "s.mov", "-c:a", codec, "-t", "1")
     data = path.read_bytes()
     whole, note = read_whole(path)
     assert note == ""
 
-    path.write_bytes(change(data, b"elst", 8, value))
-    assert (EDITED in (note := read_whole(path)[1])) or "plays 0:00.3 of the 0:01.0 that it holds" in note
+    for value in (300, 990, 1010, 3000):
+        path.write_bytes(change(data, b"elst", 8, value))
+        assert (EDITED in (note := read_whole(path)[1])) or "plays 0:00.3 of the 0:01.0 that it holds" in note
     # Of several lengths the others agree.
-    for name, offset in ((b"tkhd", 20), (b"mvhd", 16)):
+    for name, offset, value in ((b"tkhd", 20, 300), (b"mvhd", 16, 3000)):
         path.write_bytes(change(data, name, offset, value))
         read, note = read_whole(path)
         assert (np.array_equal(read, whole), note) == (True, "")

@@ -190,6 +190,27 @@ def long_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs Linux to count what is read")
+@pytest.mark.parametrize("kind", ["no size", "adpcm"])
+@pytest.mark.usefixtures("ffmpeg")
+def test_a_wav_whose_header_does_not_do_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long_song: Path, kind: str
+) -> None:
+    path = encode(long_song, tmp_path / "song.wav", "-c:a", "adpcm_ms" if kind == "adpcm" else "copy")
+    if kind == "no size":
+        data = bytearray(path.read_bytes())
+        at = data.index(b"data") + 4
+        data[4:8] = data[at : at + 4] = bytes(4)
+        path.write_bytes(data)
+    monkeypatch.setattr(Identity, "is_settled", lambda *_: True)
+    began = count_read()
+
+    _, content = read_song(path)
+
+    assert path.stat().st_size <= count_read() - began <= path.stat().st_size + SLACK
+    assert content == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs Linux to count what is read")
 @pytest.mark.parametrize("kind", LONG)
 @pytest.mark.usefixtures("ffmpeg")
 def test_a_song_is_read_once_for_its_shape_its_bytes_and_its_packets(
