@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -292,7 +292,7 @@ def refuse_odd_packets(path: Path, table: bytes, size: int) -> None:
         SourceError: they are not.
     """
     packets = int.from_bytes(table[:8], "big")
-    sizes = list(list_numbers(table[CAF_TABLE:]))[:packets]
+    sizes = list(islice(list_numbers(table[CAF_TABLE:]), packets))
     if sizes and (len(sizes) < packets or sum(sizes) != size):
         raise damaged(path, None, f"its {packets} packets have {sum(sizes)} bytes and its sound {size}")
 

@@ -20,6 +20,8 @@ _LYRICS: Final = 15
 _HAS_FOOTER: Final = 0x10
 _HAS_HEADER: Final = 1 << 31
 _MOST_CHUNKS: Final = 10_000
+_WIDEST: Final = 9
+"""Bytes of a number."""
 
 
 class ChunkKind(NamedTuple):
@@ -33,6 +35,29 @@ class ChunkKind(NamedTuple):
     """Bytes of a chunk's name, and of its size."""
     width: int = 4
     align: int = 2
+
+
+CHUNKED: Final = {
+    b"RIFF": ChunkKind("little", 12, b"data"),
+    b"RF64": ChunkKind("little", 12, b"data"),
+    b"RIFX": ChunkKind("big", 12, b"data"),
+    b"FORM": ChunkKind("big", 12, b"SSND"),
+    b"caff": ChunkKind("big", 8, b"data", width=8, align=1),
+    b"riff": ChunkKind("little", 40, b"data", name=16, width=8, align=8),
+}
+SAYING: Final = {
+    **{CHUNKED[name]: {b"fmt ": 64} for name in (b"RIFF", b"RIFX", b"riff")},
+    CHUNKED[b"FORM"]: {b"COMM": 32, b"SSND": 8},
+    CHUNKED[b"caff"]: {b"desc": 32, b"kuki": 512, b"pakt": 1 << 24},
+}
+"""Chunks that describe the sound of a kind, and how many bytes of each do; what is called so in another is no such."""
+ALIKE: Final = {b"BW64": b"RF64"}
+"""Kinds that are another by another name, which libsndfile does not know."""
+SVX: Final = ChunkKind("big", 12, b"BODY")
+SVX_FORMS: Final = (b"8SVX", b"16SV")
+"""The Amiga's kinds of a FORM."""
+PLAIN: Final = {b".snd": ChunkKind("big", 0, b""), b"dns.": ChunkKind("little", 0, b"")}
+"""AU has a head and no chunks."""
 
 
 class Chunk(NamedTuple):
@@ -133,10 +158,12 @@ def _read_syncsafe(data: bytes) -> int:
 
 
 def list_numbers(data: bytes) -> Iterator[int]:
-    """Give numbers of seven bits a byte, the highest first."""
-    number = 0
+    """Give numbers of seven bits a byte, the highest first, up to one that is longer than any size."""
+    number = width = 0
     for byte in data:
-        number = number << 7 | byte & 0x7F
+        number, width = number << 7 | byte & 0x7F, width + 1
         if not byte & 0x80:
             yield number
-            number = 0
+            number = width = 0
+        elif width == _WIDEST:
+            return

@@ -8,6 +8,7 @@ and MPEG-PS, and WAV, AU, FLAC, FLV, Matroska and fragmented MP4 whose writer co
 from __future__ import annotations
 
 import struct
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -337,7 +338,7 @@ def _measure_alac(path: Path, window: Window, chunks: dict[bytes, ByteSpan]) -> 
     rate, usual = struct.unpack_from(">d", head)[0], int.from_bytes(head[20:24], "big")
     packets, frames, rest = struct.unpack_from(">QQq", packed)
     refuse_odd_packets(path, packed, sound.end - sound.start - 4)
-    sizes = list(list_numbers(packed[CAF_TABLE:]))[:packets]
+    sizes = list(islice(list_numbers(packed[CAF_TABLE:]), packets))
     if not sizes or rest or not rate > 0 or frames != packets * usual:
         return None
     packet = int.from_bytes(window.take(sound.end - sizes[-1], _ALAC_HEAD), "big")

@@ -20,7 +20,7 @@ _PADDING: Final = {"aac": 4096, "ac3": 1536, "alac": 0, "eac3": 1536, "flac": 0,
 """Codecs whose first packet gives samples, so that the index and the decoder count alike, and the most samples of
 silence that an encoder adds at the end."""
 _MUCH_SECONDS: Final = 0.5
-_EDIT_SECONDS: Final = 0.01
+_EDIT_SECONDS: Final = 0.05
 """By so much an edit may end behind the sound: some writers count what an encoder puts in front."""
 _LATE: Final = 962
 """Samples by which the decoder of HE-AAC comes late; some writers count them among the silence in front, others not."""

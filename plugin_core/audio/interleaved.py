@@ -37,6 +37,8 @@ _LISTS: Final = (b"hdrl", b"strl", b"movi", b"rec ")
 _HEADER: Final = 48
 _ENTRY: Final = 16
 _FIRST_FRAMES: Final = 2
+_OPEN: Final = (0, 0xFFFFFFFF)
+"""Sizes of what its writer could not go back to fill in."""
 _FRAMED: Final = (0x50, 0x55, 0xFF, 0x2000, 0x2001)
 """MP2, MP3, AAC, AC-3 and DTS: every packet gives as many samples, if packets are counted and not bytes."""
 _FAAC: Final = b"libfaac"
@@ -134,7 +136,8 @@ def read_avi(path: Path, window: Window, leaps: Window) -> InterleavedSound:
     if header is None:
         return InterleavedSound(is_whole)
     is_exact = header.codec in _BLOCKS or (header.codec in _FRAMED and not header.unit)
-    lasts = header.lasts if header.units else 0.0
+    # Who could not go back to write the size counts something else, too.
+    lasts = header.lasts if header.units and is_whole else 0.0
     return InterleavedSound(
         is_whole, late, lasts, header.second / 2 if is_exact else _USUAL_SECONDS, _find_lost(leaps, lasts)
     )
@@ -145,7 +148,7 @@ def _is_whole(path: Path, window: Window) -> bool:
     while (head := window.take(at, 8)).startswith(b"RIFF"):
         length = int.from_bytes(head[4:], "little")
         at += 8 + length
-        if not length:
+        if length in _OPEN:
             return False
         if at > size:
             raise cut_short(path, 1 - size / at)

@@ -149,8 +149,10 @@ def _examine(path: Path, stretches: list[FrameStretch], *, is_file: bool) -> Str
 
 def _has_lost_length(data: bytes, front: int, first: FrameStretch) -> bool:
     """Tell whether the first bytes of a frame that says the length are damaged, so that it is none, or music."""
-    size = first.start + first.frame.size - front
-    return first.header is None and size < _MOST_FREE and holds_length(data[:size])
+    begin, end = 0, first.start + first.frame.size - front
+    while tag := measure_tag(data[begin : begin + LENGTH_HEAD]):
+        begin += tag
+    return first.header is None and end < _MOST_FREE and holds_length(data[begin:end])
 
 
 def _is_alone(data: bytes, front: int, first: FrameStretch) -> bool:

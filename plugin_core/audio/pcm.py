@@ -24,7 +24,19 @@ from plugin_core.audio.contradiction import (
     read_blocks,
     refuse_odd_header,
 )
-from plugin_core.audio.envelope import Chunk, ChunkKind, find_end, find_next, list_chunks
+from plugin_core.audio.envelope import (
+    ALIKE,
+    CHUNKED,
+    PLAIN,
+    SAYING,
+    SVX,
+    SVX_FORMS,
+    Chunk,
+    ChunkKind,
+    find_end,
+    find_next,
+    list_chunks,
+)
 from plugin_core.audio.frames import find_odd_block
 from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
 from plugin_core.audio.mpeg import examine_mpeg
@@ -51,27 +63,10 @@ _ADPCM_TAGS: Final = (MS_ADPCM, IMA_ADPCM)
 """Of which a block may end early: of its part ffmpeg gives what there is, and libsndfile nothing."""
 _FEW_BYTES: Final = 7
 """Less than a chunk has: where nothing says how long the whole is, more may be anything."""
+_LINE_ENDS: Final = (b"\n", b"\r\n", b"\x1a")
+"""What text editors and old transfers leave behind a file."""
 _AU_SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
 """Bytes of a sample, by AU's codes."""
-_SAYING: Final = {b"fmt ": 64, b"COMM": 32, b"SSND": 8, b"desc": 32, b"kuki": 512, b"pakt": 1 << 24}
-"""Chunks that describe the sound, and how many bytes of each do."""
-
-
-_KINDS: Final = {
-    b"RIFF": ChunkKind("little", 12, b"data"),
-    b"RF64": ChunkKind("little", 12, b"data"),
-    b"RIFX": ChunkKind("big", 12, b"data"),
-    b"FORM": ChunkKind("big", 12, b"SSND"),
-    b"caff": ChunkKind("big", 8, b"data", width=8, align=1),
-    b"riff": ChunkKind("little", 40, b"data", name=16, width=8, align=8),
-}
-_ALIKE: Final = {b"BW64": b"RF64"}
-"""Kinds that are another by another name, which libsndfile does not know."""
-_SVX: Final = ChunkKind("big", 12, b"BODY")
-_SVX_FORMS: Final = (b"8SVX", b"16SV")
-"""The Amiga's kinds of a FORM."""
-_PLAIN: Final = {b".snd": ChunkKind("big", 0, b""), b"dns.": ChunkKind("little", 0, b"")}
-"""AU has a head and no chunks."""
 
 
 class _Recording(NamedTuple):
@@ -90,7 +85,7 @@ class _Recording(NamedTuple):
 
     @property
     def is_told(self) -> bool:
-        return self.kind is _SVX or not any(self.told in sizes for sizes in _UNKNOWN)
+        return self.kind is SVX or not any(self.told in sizes for sizes in _UNKNOWN)
 
 
 class _Behind(NamedTuple):
@@ -104,8 +99,6 @@ class _Behind(NamedTuple):
 def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | None = None) -> Structure | None:
     """Hold the size that a header at ``start`` gives the sound against the file; None where that is of another kind.
 
-    Of one that is gone through, a passage hears all.
-
     Raises:
         SourceError: it ends before its sound is whole.
     """
@@ -113,8 +106,7 @@ def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | 
     size, end = os.fstat(descriptor).st_size, find_end(path, descriptor)
     magic = window.take(start, 4)
     layouts: list[FileLayout] = []
-    told = there = missing = 0
-    is_tagged, is_wrong = start > 0, False
+    told, there, missing, is_tagged, is_wrong = 0, 0, 0, start > 0, False
     while (one := _read_recording(window, start, size)) is not None:
         said = _read_said(window, one)
         is_mpeg = _holds_mpeg(window, one)
@@ -127,7 +119,7 @@ def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | 
         if missing > (0 if is_mpeg or is_blocked else _SLOPPY_BYTES) and not _is_as_long_as_it_says(window, one, until):
             raise cut_short(path, missing / one.told)
         refuse_odd_header(path, said._replace(size=has))
-        width = _measure_sample(window, one, said) if one.magic in _PLAIN and not is_open else 0
+        width = _measure_sample(window, one, said) if one.magic in PLAIN and not is_open else 0
         if width and one.told % width:
             raise explain(path, f"its sound has {one.told} bytes, of which {width} make a sample of each channel")
         if is_mpeg:
@@ -135,7 +127,7 @@ def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | 
             if behind.seam is not None:
                 raise joined(path)
             return found and msgspec.structs.replace(found, container="WAV")
-        _refuse_odd_block(path, window, one, has, said)
+        _refuse_odd_block(path, window, one, said, one.body + has)
         if not one.is_told and _find_another(window, start):
             raise joined(path)
         is_patched = behind.is_sound or one.magic == b"caff" or (one.magic == b"RIFF" and has >= _MOST_IN_WAV)
@@ -143,7 +135,7 @@ def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | 
             has, is_patched = has - has % GSM_BYTES, True
         is_odd = has & 1 and (is_open or has == one.told) and _is_odd(window, one)
         # In W64, SVX, and AU that is not plain PCM, libsndfile takes for sound what follows it.
-        is_closed = one.magic in (b"riff", *_PLAIN) or one.kind is _SVX or (is_patched and has < until - one.body)
+        is_closed = one.magic in (b"riff", *PLAIN) or one.kind is SVX or (is_patched and has < until - one.body)
         stop = one.body + has if is_closed or one.magic == b"caff" else until
         is_more = is_closed and stop < until
         is_wrong |= bool(_rename(window, one))
@@ -159,7 +151,7 @@ def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | 
         start = behind.seam
     # libsndfile looks behind a tag for an MP3 alone.
     is_wrong |= is_tagged
-    if not layouts and (magic == b"riff" or window.take(start + 8, 4) in _SVX_FORMS):
+    if not layouts and (magic == b"riff" or window.take(start + 8, 4) in SVX_FORMS):
         # libsndfile finds sound in a damaged one, takes floats for integers, and padding for sound.
         return Structure(needs_ffmpeg=True)
     if not layouts or not (is_wrong or missing or len(layouts) > 1):
@@ -179,7 +171,7 @@ def holds_another(path: Path, descriptor: int) -> bool:
 def _find_another(window: Window, start: int) -> bool:
     """Tell whether a file of the kind that begins at ``start`` begins once more behind that."""
     magic = window.take(start, 4)
-    at, form = (12 if magic in _PLAIN else 8), window.take(start + (12 if magic in _PLAIN else 8), 4)
+    at, form = (12 if magic in PLAIN else 8), window.take(start + (12 if magic in PLAIN else 8), 4)
     found = start
     while (found := window.find(magic, found + 4, window.size)) < window.size:
         if window.take(found + at, 4) == form:
@@ -188,27 +180,29 @@ def _find_another(window: Window, start: int) -> bool:
 
 
 def _read_said(window: Window, one: _Recording) -> SoundHeader:
+    saying = SAYING.get(one.kind, {})
     chunks = {
-        name: window.take(one.chunks[name].body, min(most, one.chunks[name].size))
-        for name, most in _SAYING.items()
-        if name in one.chunks
+        name: window.take(chunk.body, min(saying[name], chunk.size))
+        for name, chunk in one.chunks.items()
+        if name in saying
     }
     return SoundHeader(one.kind.order, chunks, one.told)
 
 
 def _read_recording(window: Window, start: int, size: int) -> _Recording | None:
     magic = _read_magic(window, start)
-    if (plain := _PLAIN.get(magic)) is not None:
+    if (plain := PLAIN.get(magic)) is not None:
         head = window.take(start + 4, 8)
         body, told = (int.from_bytes(head[place : place + 4], plain.order) for place in (0, 4))
         return _Recording(start, magic, plain, start + 8, start + body, told, start + body + told, {})
-    kind = _SVX if window.take(start + 8, 4) in _SVX_FORMS else _KINDS.get(magic)
+    kind = SVX if window.take(start + 8, 4) in SVX_FORMS else CHUNKED.get(magic)
     if kind is None:
         return None
     chunks: dict[bytes, Chunk] = {}
     for chunk in list_chunks(window, kind, start + kind.first, size):
         name = chunk.name[:4]
-        chunks.setdefault(name, chunk)
+        if name in SAYING.get(kind, {}) or name == b"ds64":
+            chunks.setdefault(name, chunk)
         if name == kind.sound:
             wide = chunks.get(b"ds64") if magic == b"RF64" else None
             told = chunk.size if wide is None else int.from_bytes(window.take(wide.body + 8, 8), "little")
@@ -219,7 +213,7 @@ def _read_recording(window: Window, start: int, size: int) -> _Recording | None:
 
 def _read_magic(window: Window, start: int) -> bytes:
     magic = window.take(start, 4)
-    return _ALIKE.get(magic, magic)
+    return ALIKE.get(magic, magic)
 
 
 def _read_field(window: Window, one: _Recording, at: int, width: int = 2) -> int:
@@ -240,7 +234,7 @@ def _is_blocked(window: Window, one: _Recording) -> bool:
 
 def _is_odd(window: Window, one: _Recording) -> bool:
     """Tell whether libsndfile takes the byte that makes a size even for sound."""
-    return one.kind.width == 4 and (_read_code(window, one) == GSM or one.kind is _SVX)
+    return one.kind.width == 4 and (_read_code(window, one) == GSM or one.kind is SVX)
 
 
 def _needs_ffmpeg(window: Window, one: _Recording, size: int) -> bool:
@@ -271,11 +265,11 @@ def _is_as_long_as_it_says(window: Window, one: _Recording, until: int) -> bool:
         size = int.from_bytes(window.take(one.start + 4, 4), one.kind.order) + 8
     else:
         size = int.from_bytes(window.take(at, 8), one.kind.order) + (8 if one.magic == b"RF64" else 0)
-    return one.magic not in (b"caff", *_PLAIN) and until - one.start - size in (0, 1)
+    return one.magic not in (b"caff", *PLAIN) and until - one.start - size in (0, 1)
 
 
 def _look_behind(path: Path, window: Window, one: _Recording, said: SoundHeader, end: int) -> _Behind:
-    has_size = one.magic not in (b"caff", *_PLAIN)
+    has_size = one.magic not in (b"caff", *PLAIN)
     is_counted = not has_size or _is_as_long_as_it_says(window, one, end)
     if is_counted and _lacks_a_little(window, one, said, end, _SLOPPY_BYTES if has_size else _FEW_BYTES):
         return _Behind(is_sound=True)
@@ -290,7 +284,8 @@ def _look_behind(path: Path, window: Window, one: _Recording, said: SoundHeader,
     # What goes on for so long that its size began to count anew is one recording.
     if (end - one.body - one.told) % (1 << 32) and _find_another(window, one.start):
         raise joined(path)
-    return _Behind(is_sound=end - one.next > (_SLOPPY_BYTES if is_counted else SLACK_BYTES))
+    is_sound = end - one.next > (_SLOPPY_BYTES if is_counted else SLACK_BYTES)
+    return _Behind(is_sound=is_sound and (not one.told or _find_odd_block(window, one, said, end) is None))
 
 
 def _lacks_a_little(window: Window, one: _Recording, said: SoundHeader, end: int, most: int) -> bool:
@@ -300,17 +295,20 @@ def _lacks_a_little(window: Window, one: _Recording, said: SoundHeader, end: int
     if not width or not 0 < rest <= most or (not sound % width and window.is_silent(begin, end)):
         return False
     names = [window.take(at, 4) for at in (begin, one.next) if end - at >= _FEW_BYTES + 1]
-    is_chunk = any(len(name) == 4 and all(32 <= byte < 127 for byte in name) for name in names)
-    is_padding = rest == 1 and sound & 1 and not sound % width
-    return (sound + rest) // width > sound // width and not is_chunk and not is_padding
+    last = [chunk.body + chunk.size for chunk in list_chunks(window, one.kind, one.next, end)][-1:]
+    is_chunk = last == [end] or any(len(name) == 4 and all(32 <= byte < 127 for byte in name) for name in names)
+    is_zero = most > _FEW_BYTES and window.is_silent(begin, end)
+    is_padding = rest == 1 and sound & 1 and (is_zero or not sound % width)
+    is_line_end = window.take(begin, rest).strip(b"\0") in _LINE_ENDS
+    return (sound + rest) // width > sound // width and not (is_chunk or is_padding or is_line_end)
 
 
 def _measure_sample(window: Window, one: _Recording, said: SoundHeader) -> int:
     """Return the bytes of a sample of each channel, or of what is coded together; 0 where that is not told."""
-    if one.magic in _PLAIN:
+    if one.magic in PLAIN:
         coding, channels = (_read_field(window, one, one.start + at, 4) for at in (12, 20))
         return _AU_SIZES.get(coding, 0) * channels
-    return measure_sample(said) if one.kind is not _SVX else 1 + (window.take(one.start + 8, 2) == b"16")
+    return measure_sample(said) if one.kind is not SVX else 1 + (window.take(one.start + 8, 2) == b"16")
 
 
 def _find_seam(window: Window, one: _Recording, at: int, end: int) -> int | None:
@@ -318,12 +316,12 @@ def _find_seam(window: Window, one: _Recording, at: int, end: int) -> int | None
     following = find_next(window, at, end)
     if _read_magic(window, following) == one.magic:
         return following
-    if one.magic in _PLAIN:
+    if one.magic in PLAIN:
         return None
     for chunk in list_chunks(window, one.kind, at, end):
         name = chunk.name[:4]
         begin = chunk.size_at - len(chunk.name)
-        if _ALIKE.get(name, name) == one.magic:
+        if ALIKE.get(name, name) == one.magic:
             return begin
         if not all(32 <= byte < 127 for byte in name) or chunk.body + chunk.size > end + 1:
             # Zeros after the last chunk are padding.
@@ -333,11 +331,14 @@ def _find_seam(window: Window, one: _Recording, at: int, end: int) -> int | None
     return end
 
 
-def _refuse_odd_block(path: Path, window: Window, one: _Recording, has: int, said: SoundHeader) -> None:
+def _find_odd_block(window: Window, one: _Recording, said: SoundHeader, end: int) -> int | None:
     start = one.body + said.head
-    if (blocks := read_blocks(said, window.take(start, LEAP))) is None:
-        return
-    odd = find_odd_block(window, start, one.body + has, blocks)
+    blocks = read_blocks(said, window.take(start, LEAP))
+    return None if blocks is None else find_odd_block(window, start, end, blocks)
+
+
+def _refuse_odd_block(path: Path, window: Window, one: _Recording, said: SoundHeader, end: int) -> None:
+    odd = _find_odd_block(window, one, said, end)
     if odd is not None:
         if _find_another(window, one.start):
             raise joined(path)

@@ -18,7 +18,7 @@ import msgspec
 import soundfile
 
 from plugin_core.audio import sndfile
-from plugin_core.audio.contradiction import explain, refuse_odd_tables
+from plugin_core.audio.contradiction import refuse_odd_tables
 from plugin_core.audio.decoder import copy_stream
 from plugin_core.audio.envelope import find_start
 from plugin_core.audio.extent import check_extent
@@ -33,7 +33,6 @@ from plugin_core.audio.info import (
     Structure,
     Timeline,
     check_index,
-    lay_out,
     list_parts,
 )
 from plugin_core.audio.movie import is_movie, read_movie
@@ -45,7 +44,6 @@ from plugin_core.audio.source_file import (
     FileReading,
     Identity,
     Memory,
-    damaged,
     describe_break,
     describe_index,
     describe_jump,
@@ -68,10 +66,6 @@ MIN_SECONDS: Final = 0.01
 MAX_CHANNELS: Final = 8
 SAMPLE_RATES: Final = range(8000, 192_001)
 _known: Final = Memory[tuple[Path, Which, Identity], AudioInfo]()
-_COUNT_FRAMES: Final = 1 << 16
-_FIRST_BYTES: Final = 1 << 12
-_PADDED: Final = 16
-"""Bits that fill the last two bytes, which may be as many samples."""
 _LAST_BYTES: Final = 1 << 22
 """Enough of a film to hold some frames of its sound."""
 
@@ -172,24 +166,11 @@ def _probe_sndfile(path: Path, descriptor: int, passage: FileReading | None, whi
     return _combine(path, found, infos)
 
 
-def _refuse_miscounted(path: Path, descriptor: int) -> None:
-    """Refuse an AIFF that counts other samples than it holds, where each takes as many bits as it needs."""
-    head = read_at(path, descriptor, 0, _FIRST_BYTES)
-    told = int.from_bytes(head[(at := head.find(b"COMM") + 10) : at + 4], "big")
-    sound = head.find(b"SSND") + 8
-    end = min(sound + int.from_bytes(head[sound - 4 : sound], "big"), os.fstat(descriptor).st_size)
-    layout = lay_out(0, end, {at: b"\x7f\xff\xff\xff"})
-    with sndfile.open_sndfile(path, descriptor, layout) as opened:
-        held = _count_frames(path, opened)
-    if not 0 <= held - told <= _PADDED:
-        raise explain(path, f"it has {told} samples, and {held} by its bits")
-
-
 def _describe(path: Path, descriptor: int, layout: FileLayout | None) -> AudioInfo:
     with sndfile.open_sndfile(path, descriptor, layout) as opened:
-        frames = opened.frames if opened.frames < sndfile.UNKNOWN_FRAMES else _count_frames(path, opened)
+        frames = opened.frames if opened.frames < sndfile.UNKNOWN_FRAMES else sndfile.count_frames(path, opened)
         if opened.subtype.startswith("DWVW") and layout is None:
-            _refuse_miscounted(path, descriptor)
+            sndfile.refuse_miscounted(path, descriptor)
         return AudioInfo(
             frames=frames,
             sample_rate=opened.samplerate,
@@ -240,17 +221,6 @@ def _describe_finding(path: Path, found: Structure, frames: int, sample_rate: in
     )
 
 
-def _count_frames(path: Path, opened: sndfile.SequentialFile) -> int:
-    """Decode a file whose header gives no length, and whose end does not either (FLAC written into a pipe, cut)."""
-    frames = 0
-    try:
-        while block := len(sndfile.read_block(opened, _COUNT_FRAMES, "int32", frames)):
-            frames += block
-    except soundfile.LibsndfileError as error:
-        raise damaged(path, sndfile.count_decoded(opened) / opened.samplerate) from error
-    return frames
-
-
 def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, which: Which) -> AudioInfo:
     extent = check_extent(path, descriptor, passage)
     if extent.parts:
@@ -273,12 +243,13 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
     if info.container == "MP3" and (read := _probe_behind(path, descriptor, passage)) is not None:
         return read
     seconds, times = extent.seconds or info.duration, Times()
+    is_piped = info.container == "AVI" and not extent.is_whole
     if seconds == extent.seconds and info.container == "AVI":
         # It is told of the sound alone.
         info = msgspec.structs.replace(info, is_headerless=False)
     if extent.length and info.is_headerless:
         seconds = extent.length
-    elif info.is_headerless or seconds < MIN_SECONDS:
+    elif info.is_headerless or is_piped or seconds < MIN_SECONDS:
         # ffprobe guesses from the bit rate of the beginning, or says nothing.
         span = extent.span or ByteSpan(0, os.fstat(descriptor).st_size)
         pieces = read_pieces(path, descriptor, span.start, span.end, passage)
@@ -297,6 +268,8 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
     info = msgspec.structs.replace(
         info, duration=seconds, is_whole=is_whole, slack=extent.slack, note=note, layouts=layouts
     )
+    if is_piped:
+        info = msgspec.structs.replace(info, frames=0)
     if extent.seconds and info.frames:
         info = msgspec.structs.replace(info, frames=round(extent.seconds * info.sample_rate))
     if extent.played[1]:

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import soundfile
 
-from plugin_core.audio.info import ByteSpan, FileLayout
-from plugin_core.audio.source_file import read_at
+from plugin_core.audio.contradiction import explain
+from plugin_core.audio.envelope import CHUNKED, list_chunks
+from plugin_core.audio.info import ByteSpan, FileLayout, lay_out
+from plugin_core.audio.source_file import Window, damaged, read_at
 from plugin_core.errors import StembridgeError
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 UNKNOWN_FRAMES: Final = 2**62
 """libsndfile gives 2**63 - 1 frames for a FLAC whose header does not say."""
 
+_COUNT_FRAMES: Final = 1 << 16
+_PADDED: Final = 16
+"""Bits that fill the last two bytes, which may be as many samples."""
 _CONTAINERS: Final = {"WAVEX": "WAV"}
 
 _ENCODINGS: Final = {
@@ -253,3 +258,37 @@ def count_decoded(opened: soundfile.SoundFile) -> int:
 def _knows_its_place(opened: soundfile.SoundFile) -> bool:
     """Tell whether the codec can say where it is: that is a seek, which GSM 6.10, G.721 and others do not have."""
     return bool(soundfile.SoundFile.seekable(opened))
+
+
+def count_frames(path: Path, opened: SequentialFile) -> int:
+    """Decode a file whose header gives no length, and whose end does not either (FLAC written into a pipe, cut).
+
+    Raises:
+        SourceError: it is damaged.
+    """
+    frames = 0
+    try:
+        while block := len(read_block(opened, _COUNT_FRAMES, "int32", frames)):
+            frames += block
+    except soundfile.LibsndfileError as error:
+        raise damaged(path, count_decoded(opened) / opened.samplerate) from error
+    return frames
+
+
+def refuse_miscounted(path: Path, descriptor: int) -> None:
+    """Refuse an AIFF that counts other samples than it holds, where each takes as many bits as it needs.
+
+    Raises:
+        SourceError: it does.
+    """
+    window = Window(path, descriptor)
+    chunks = {one.name: one for one in list_chunks(window, CHUNKED[b"FORM"], 12, window.size)}
+    if not {b"COMM", b"SSND"} <= chunks.keys():
+        return
+    sound, at = chunks[b"SSND"], chunks[b"COMM"].body + 2
+    told, end = int.from_bytes(window.take(at, 4), "big"), min(sound.body + sound.size, window.size)
+    layout = lay_out(0, end, {at: b"\x7f\xff\xff\xff"})
+    with open_sndfile(path, descriptor, layout) as opened:
+        held = count_frames(path, opened)
+    if not 0 <= held - told <= _PADDED:
+        raise explain(path, f"it has {told} samples, and {held} by its bits")

@@ -376,7 +376,8 @@ def describe_index(path: Path) -> str:
 
 
 def describe_silence(path: Path) -> str:
-    return f"{path.name} has a damaged LAME tag: more or less than the silence that its encoder added was left out"
+    left_out = "more or less than the silence that its encoder added may have been left out"
+    return f"{path.name} has a damaged LAME tag: {left_out}"
 
 
 def describe_rest(path: Path, size: int) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from plugin_core.audio.envelope import list_numbers
 from plugin_core.audio.samples import Samples
 from tests.audio_files import encode, make_song
 from tests.plugin_core.audio.library import read_whole, refuse
@@ -177,7 +178,7 @@ def test_sound_of_which_a_few_bytes_are_not_counted_is_read_whole(
     tmp_path: Path, form: str, coding: str, at: int, width: int
 ) -> None:
     samples = SONG.copy()
-    samples[-5:] = 0.5
+    samples[-5:] = 0.4321
     path, data, read = write(tmp_path, form, coding, samples)
     name = {"RF64": b"ds64", "AIFF": b"SSND", "AU": b".snd", "W64": b"data\xf3"}.get(form, b"data")
     order = "big" if form in ("AIFF", "CAF", "AU") else "little"
@@ -196,6 +197,49 @@ def test_what_programs_leave_behind_the_sound_is_none(tmp_path: Path, behind: by
     path.write_bytes(plain[:4] + struct.pack("<I", len(plain) - 8) + plain[8:])
     found, note = read_whole(path)
     assert (note, np.array_equal(found, read)) == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("form", "channels", "behind"),
+    [
+        ("WAV", 2, b"id3\0\7\0\0\0abcdefg"),
+        ("WAV", 1, b"\0\xa9cmt\4\0\0\0abcd"),
+        ("WAV", 1, b"\0\r\n"),
+        ("WAV", 1, b"\0\x1a"),
+        ("CAF", 1, b"\r\n"),
+        ("AU", 1, b"\n"),
+    ],
+)
+def test_odd_chunks_and_ends_of_lines_behind_the_sound_are_none(
+    tmp_path: Path, form: str, channels: int, behind: bytes
+) -> None:
+    coding = "ULAW" if form == "AU" else "PCM_U8" if channels == 1 and form == "WAV" else "PCM_16"
+    path, data, read = write(tmp_path, form, coding, SONG[:7001, :channels])
+    plain = (data[: data.index(b"data") + 8 + 7001 * (1 if channels == 1 else 4)] if form == "WAV" else data) + behind
+    path.write_bytes(plain[:4] + struct.pack("<I", len(plain) - 8) + plain[8:] if form == "WAV" else plain)
+    found, note = read_whole(path)
+    assert (note, np.array_equal(found, read)) == ("", True)
+
+
+@pytest.mark.parametrize("coding", ["PCM_16", "IMA_ADPCM", "MS_ADPCM"])
+@pytest.mark.parametrize("name", [b"COMM", b"desc", b"SSND", b"kuki"])
+def test_chunk_that_would_say_something_in_another_kind_says_nothing(tmp_path: Path, coding: str, name: bytes) -> None:
+    path, data, read = write(tmp_path, "WAV", coding)
+    path.write_bytes(data[:12] + name + struct.pack("<I", 32) + bytes(range(1, 33)) + data[12:])
+    found, note = read_whole(path)
+    assert (note, np.array_equal(found, read)) == ("", True)
+
+
+@pytest.mark.parametrize("coding", ["IMA_ADPCM", "MS_ADPCM"])
+def test_what_is_behind_adpcm_and_no_block_is_no_sound(tmp_path: Path, coding: str) -> None:
+    path, data, read = write(tmp_path, "WAV", coding)
+    path.write_bytes(data + b"\xff" * 5000)
+    found, note = read_whole(path)
+    assert (note, np.array_equal(found, read)) == ("", True)
+
+
+def test_table_of_packets_without_end_is_not_counted() -> None:
+    assert list(list_numbers(b"\x81\1\2" + b"\xff" * 10**6)) == [129, 2]
 
 
 @pytest.mark.parametrize("form", ["WAV", "AIFF", "W64", "RF64", "CAF", "AU"])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.audio_files import encode
-from tests.plugin_core.audio.library import Library, read_whole
+from tests.plugin_core.audio.library import Library, decode_with_ffmpeg, read_whole
 from tests.plugin_core.audio.test_probe import needs_ffmpeg
 
 pytestmark = needs_ffmpeg
@@ -48,6 +49,30 @@ def test_packet_that_an_avi_without_index_lacks_is_told_by_its_header(
 
     assert len(whole) - len(read) == samples
     assert note == f"s.avi is {samples} samples shorter than its header says: all that it holds was read"
+
+
+@pytest.mark.parametrize("codec", ["libmp3lame", "pcm_s16le"])
+def test_avi_that_was_written_into_a_pipe_is_read_whole(library: Library, tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "s.avi"
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-i",
+        str(library.file("s.wav")),
+        "-c:a",
+        codec,
+        "-t",
+        "1",
+        "-f",
+        "avi",
+        "pipe:1",
+    ]
+    path.write_bytes(subprocess.run(command, capture_output=True, check=True).stdout)
+
+    read, note = read_whole(path)
+
+    assert (note, np.array_equal(read, decode_with_ffmpeg(path))) == ("", True)
 
 
 @pytest.mark.parametrize(("name", "size"), [(b"strf", 32), (b"JUNK", 0)])

@@ -46,7 +46,19 @@ def test_edit_that_lasts_longer_or_shorter_than_its_track_is_said(library: Libra
         assert (np.array_equal(read, whole), note) == (True, "")
 
 
-@pytest.mark.parametrize(("codec", "start"), [("aac", 2048), ("pcm_s16le", 100)])
+def test_edit_as_long_as_the_sound_with_what_primes_its_decoder_is_right(library: Library, tmp_path: Path) -> None:
+    path = encode(library.file("s.wav"), tmp_path / "s.m4a", "-c:a", "aac", "-t", "1")
+    data, whole = path.read_bytes(), read_whole(path)[0]
+    for name, offset in ((b"elst", 8), (b"tkhd", 20), (b"mvhd", 16)):
+        data = change(data, name, offset, 1000 * (RATE + 1024) // RATE)
+    path.write_bytes(data)
+
+    read, note = read_whole(path)
+
+    assert (np.array_equal(read[: len(whole)], whole), note) == (True, "")
+
+
+@pytest.mark.parametrize(("codec", "start"), [("aac", 4096), ("pcm_s16le", 100)])
 def test_edit_that_ends_behind_the_sound_is_said(library: Library, tmp_path: Path, codec: str, start: int) -> None:
     path = encode(library.file("s.wav"), tmp_path / "s.mov", "-c:a", codec, "-t", "1")
     path.write_bytes(change(path.read_bytes(), b"elst", 12, start))

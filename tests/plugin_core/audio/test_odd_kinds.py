@@ -121,6 +121,10 @@ def test_mp3_cut_out_of_a_stream_of_varying_rate_begins_with_no_damage(song: Pat
     path = tmp_path / "song.mp3"
     subprocess.run(["lame", "--quiet", "-V2", "-t", song, path], check=True)
     whole = path.read_bytes()
+    # A tag that talks of such headers is none.
+    item = struct.pack("<II", 9, 0) + b"Comment\0Info Xing"
+    ends = [b"APETAGEX" + struct.pack("<IIII8x", 2000, len(item) + 32, 1, flags << 29) for flags in (5, 4)]
+    assert read_whole(write(path, ends[0] + item + ends[1] + whole))[1] == ""
     sizes = [len(frame) for frame in split(whole)]
     place = next(at for at in range(2, len(sizes)) if sizes[at - 1] - sizes[at] > 40)
     start = sum(sizes[:place])
