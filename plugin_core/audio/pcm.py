@@ -63,7 +63,7 @@ _ADPCM_TAGS: Final = (MS_ADPCM, IMA_ADPCM)
 """Of which a block may end early: of its part ffmpeg gives what there is, and libsndfile nothing."""
 _FEW_BYTES: Final = 7
 """Less than a chunk has: where nothing says how long the whole is, more may be anything."""
-_LINE_ENDS: Final = (b"\n", b"\r\n", b"\x1a")
+_LINE_ENDS: Final = b"\r\n\x1a\4\0"
 """What text editors and old transfers leave behind a file."""
 _AU_SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
 """Bytes of a sample, by AU's codes."""
@@ -299,7 +299,7 @@ def _lacks_a_little(window: Window, one: _Recording, said: SoundHeader, end: int
     is_chunk = last == [end] or any(len(name) == 4 and all(32 <= byte < 127 for byte in name) for name in names)
     is_zero = most > _FEW_BYTES and window.is_silent(begin, end)
     is_padding = rest == 1 and sound & 1 and (is_zero or not sound % width)
-    is_line_end = window.take(begin, rest).strip(b"\0") in _LINE_ENDS
+    is_line_end = not (sound % width or window.take(begin, rest).strip(_LINE_ENDS))
     return (sound + rest) // width > sound // width and not (is_chunk or is_padding or is_line_end)
 
 

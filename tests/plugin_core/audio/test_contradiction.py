@@ -206,6 +206,7 @@ def test_what_programs_leave_behind_the_sound_is_none(tmp_path: Path, behind: by
         ("WAV", 1, b"\0\xa9cmt\4\0\0\0abcd"),
         ("WAV", 1, b"\0\r\n"),
         ("WAV", 1, b"\0\x1a"),
+        ("WAV", 2, b"\r\n" * 20),
         ("CAF", 1, b"\r\n"),
         ("AU", 1, b"\n"),
     ],
