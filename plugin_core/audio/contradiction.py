@@ -52,10 +52,10 @@ _AIFF_SIZES: Final = {
 }
 """Kinds of an AIFF's samples, and the bytes of each, whatever else is said."""
 _AIFF_SAID: Final = (b"", b"NONE", b"sowt", b"twos", b"raw ")
-_AIFF_GSM: Final = (b"GSM ", b"agsm")
+AIFF_GSM: Final = (b"GSM ", b"agsm")
 _QUICKTIME_IMA: Final = 34, 64
-"""Bytes of a block of one channel, and its samples."""
-_GSM_FRAME: Final = 33, 160
+GSM_FRAME: Final = 33, 160
+"""Bytes of a block of one channel, and its samples; of QuickTime's IMA as well."""
 _ODD_WIDTHS: Final = range(1, 65)
 """Bytes that a sample of each channel may take: of others the count of samples is wrong, and not their sizes."""
 _MOST_INDEX: Final = 88
@@ -196,7 +196,7 @@ def measure_sample(said: SoundHeader) -> int:
             return channels * (1 if code in _LAW_TAGS else -(-bits // 8))
         return width if code in (MS_ADPCM, IMA_ADPCM, GSM, _G721) else 0
     if b"COMM" in said.chunks:
-        blocks = dict.fromkeys(_AIFF_GSM, _GSM_FRAME[0]) | {b"ima4": _QUICKTIME_IMA[0]}
+        blocks = dict.fromkeys(AIFF_GSM, GSM_FRAME[0]) | {b"ima4": _QUICKTIME_IMA[0]}
         return said.read(b"COMM", 0) * (blocks.get(said.chunks[b"COMM"][18:22]) or _read_aiff_size(said))
     return said.read(b"desc", 16, 4) if b"desc" in said.chunks else 0
 
@@ -243,8 +243,8 @@ def _refuse_odd_aiff(path: Path, said: SoundHeader) -> None:
     code, late, there = said.chunks[b"COMM"][18:22], said.read(b"SSND", 0, 4), said.size - _SSND_HEAD
     if not frames or there <= 0:
         return
-    if code in _AIFF_GSM:
-        width, samples = _GSM_FRAME
+    if code in AIFF_GSM:
+        width, samples = GSM_FRAME
         held = there // width
         # The field counts packets by its specification, and samples by what libsndfile writes.
         if held and frames not in (held, *range((held - 1) * samples + 1, held * samples + 1)):
@@ -282,19 +282,20 @@ def _refuse_odd_alac(path: Path, said: SoundHeader) -> None:
     if cookie[6:9] != _TUNED:
         raise damaged(path, None, "its magic cookie is none that an encoder writes")
     if table := said.chunks.get(b"pakt"):
-        refuse_odd_packets(path, table, said.size - _CAF_HEAD)
+        list_packets(path, table, said.size - _CAF_HEAD)
 
 
-def refuse_odd_packets(path: Path, table: bytes, size: int) -> None:
-    """Refuse sound in CAF whose packets together are not as long as it is.
+def list_packets(path: Path, table: bytes, size: int) -> list[int]:
+    """Return the sizes of the packets of sound in CAF, by their table.
 
     Raises:
-        SourceError: they are not.
+        SourceError: together they are not as long as the sound.
     """
     packets = int.from_bytes(table[:8], "big")
     sizes = list(islice(list_numbers(table[CAF_TABLE:]), packets))
     if sizes and (len(sizes) < packets or sum(sizes) != size):
         raise damaged(path, None, f"its {packets} packets have {sum(sizes)} bytes and its sound {size}")
+    return sizes
 
 
 def read_blocks(said: SoundHeader, first: bytes) -> BlockHeads | None:
@@ -302,8 +303,8 @@ def read_blocks(said: SoundHeader, first: bytes) -> BlockHeads | None:
     kind = said.chunks.get(b"COMM", b"")[18:22] or said.chunks.get(b"desc", b"")[8:12]
     if kind == b"ima4":
         return BlockHeads(_QUICKTIME_IMA[0], ((1, bytes(byte for byte in range(256) if byte & 0x7F <= _MOST_INDEX)),))
-    if kind in _AIFF_GSM:
-        return BlockHeads(_GSM_FRAME[0], ((0, _GSM_MARKS),))
+    if kind in AIFF_GSM:
+        return BlockHeads(GSM_FRAME[0], ((0, _GSM_MARKS),))
     code, channels, width = (said.read(b"fmt ", at) for at in (0, 2, 12)) if b"fmt " in said.chunks else (0, 0, 0)
     if code == MS_ADPCM:
         return BlockHeads(width, tuple((at, _PREDICTORS) for at in range(channels)))
@@ -325,8 +326,7 @@ def _read_tables(index: memoryview) -> _Tables | None:
     if samples is None:
         return None
     size, count = struct.unpack_from(">II", tables.only(b"stsz"), 4)
-    chunks = _list_chunks(content)
-    return _Tables(samples, size, count, tuple(chunks))
+    return _Tables(samples, size, count, tuple(_list_chunks(content)))
 
 
 def _list_chunks(content: memoryview) -> Iterator[tuple[int, int]]:

@@ -24,8 +24,9 @@ from plugin_core.audio.ffmpeg import (
     run_quietly,
 )
 from plugin_core.audio.info import AudioInfo, ByteSpan, Piece, Timeline
+from plugin_core.audio.interleaved import FAAC
 from plugin_core.audio.samples import Samples
-from plugin_core.audio.source_file import AGAIN, damaged, describe_gap, show_time
+from plugin_core.audio.source_file import AGAIN, Window, damaged, describe_gap, open_file, read_at, show_time
 from plugin_core.errors import MissingToolError, SourceError
 from plugin_core.model import show_path
 
@@ -52,8 +53,8 @@ _WMA_SECONDS: Final = 0.15
 """More than the two frames that prime its decoder, and of which nothing is heard."""
 _VORBIS_SECONDS: Final = 0.04
 """More than half of a long block, of which nothing is heard where a stream begins with one."""
-_FAAC, _FAAC_FRAME, _FAAC_ROOM = b"libfaac", 1024, 1 << 26
-"""What stands in a frame, one of the first, that ffmpeg leaves out; its samples, and how far it is looked for."""
+_FAAC_FRAME, _FAAC_ROOM = 1024, 1 << 26
+"""Samples of the frame that ffmpeg leaves out, one of the first, and how far it is looked for."""
 _RECORDERS: Final = (b"\x4d\x80\x86Chrome", b"QTmuxingAppLibWebM")
 """How browsers name themselves in a WebM: its times are a clock's, and while they hear nothing they write nothing."""
 _RECORDER_ROOM: Final = 1 << 10
@@ -183,13 +184,15 @@ def _is_timed(info: AudioInfo) -> bool:
 
 
 def _is_by_faac(path: Path) -> bool:
-    with path.open("rb") as file:
-        return _FAAC in file.read(_FAAC_ROOM)
+    with open_file(path) as descriptor:
+        window = Window(path, descriptor)
+        room = min(_FAAC_ROOM, window.size)
+        return window.find(FAAC, 0, room) < room
 
 
 def _is_by_recorder(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(_RECORDER_ROOM)
+    with open_file(path) as descriptor:
+        head = read_at(path, descriptor, 0, _RECORDER_ROOM)
     return any(name in head for name in _RECORDERS)
 
 

@@ -8,13 +8,12 @@ and MPEG-PS, and WAV, AU, FLAC, FLV, Matroska and fragmented MP4 whose writer co
 from __future__ import annotations
 
 import struct
-from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.claims import MUSEPACK, check_claim, read_musepack
-from plugin_core.audio.contradiction import CAF_TABLE, refuse_odd_packets
-from plugin_core.audio.envelope import find_audio, list_numbers, measure_tag
+from plugin_core.audio.contradiction import CAF_TABLE, list_packets
+from plugin_core.audio.envelope import find_audio, measure_tag
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.interleaved import ASF, read_asf, read_avi
 from plugin_core.audio.movie import is_movie
@@ -337,8 +336,7 @@ def _measure_alac(path: Path, window: Window, chunks: dict[bytes, ByteSpan]) -> 
         return None
     rate, usual = struct.unpack_from(">d", head)[0], int.from_bytes(head[20:24], "big")
     packets, frames, rest = struct.unpack_from(">QQq", packed)
-    refuse_odd_packets(path, packed, sound.end - sound.start - 4)
-    sizes = list(islice(list_numbers(packed[CAF_TABLE:]), packets))
+    sizes = list_packets(path, packed, sound.end - sound.start - 4)
     if not sizes or rest or not rate > 0 or frames != packets * usual:
         return None
     packet = int.from_bytes(window.take(sound.end - sizes[-1], _ALAC_HEAD), "big")

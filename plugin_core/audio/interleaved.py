@@ -41,7 +41,7 @@ _OPEN: Final = (0, 0xFFFFFFFF)
 """Sizes of what its writer could not go back to fill in."""
 _FRAMED: Final = (0x50, 0x55, 0xFF, 0x2000, 0x2001)
 """MP2, MP3, AAC, AC-3 and DTS: every packet gives as many samples, if packets are counted and not bytes."""
-_FAAC: Final = b"libfaac"
+FAAC: Final = b"libfaac"
 """What stands in a first frame of AAC that ffmpeg leaves out."""
 _FAAC_ROOM: Final = 64
 _BLOCKS: Final = (2, 6, 7, 0x11, 0x31)
@@ -178,7 +178,7 @@ def _read_headers(window: Window) -> tuple[_Header | None, float]:
         elif sound is not None and is_begun and chunk.name == sound.name:
             # ffmpeg leaves the gap after the first frame, in which there is no sound yet.
             filled, late = filled + bool(chunk.size), late + (not chunk.size)
-            if _FAAC in window.take(chunk.start, min(chunk.size, _FAAC_ROOM)):
+            if FAAC in window.take(chunk.start, min(chunk.size, _FAAC_ROOM)):
                 sound = sound._replace(codec=0)
             if filled == _FIRST_FRAMES:
                 break

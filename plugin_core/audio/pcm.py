@@ -13,8 +13,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from plugin_core.audio.contradiction import (
+    AIFF_GSM,
     GSM,
     GSM_BYTES,
+    GSM_FRAME,
     IMA_ADPCM,
     MS_ADPCM,
     SAMPLE_TAGS,
@@ -55,9 +57,7 @@ _SLOPPY_BYTES: Final = 64
 _MOST_IN_WAV: Final = 0xFFFF0000
 _MPEG_TAGS: Final = (0x50, 0x55)
 _EXTENSIBLE: Final = 0xFFFE
-_GSM_CODES: Final = (b"GSM ", b"agsm")
-_GSM_FRAME: Final = 33
-_BLOCK_CODES: Final = (b"ima4", *_GSM_CODES, b"dwvw", b"DWVW", b"ADP4", b"MAC3", b"MAC6")
+_BLOCK_CODES: Final = (b"ima4", *AIFF_GSM, b"dwvw", b"DWVW", b"ADP4", b"MAC3", b"MAC6")
 """Of an AIFF's, those of which it has not."""
 _ADPCM_TAGS: Final = (MS_ADPCM, IMA_ADPCM)
 """Of which a block may end early: of its part ffmpeg gives what there is, and libsndfile nothing."""
@@ -171,8 +171,8 @@ def holds_another(path: Path, descriptor: int) -> bool:
 def _find_another(window: Window, start: int) -> bool:
     """Tell whether a file of the kind that begins at ``start`` begins once more behind that."""
     magic = window.take(start, 4)
-    at, form = (12 if magic in PLAIN else 8), window.take(start + (12 if magic in PLAIN else 8), 4)
-    found = start
+    at, found = 12 if magic in PLAIN else 8, start
+    form = window.take(start + at, 4)
     while (found := window.find(magic, found + 4, window.size)) < window.size:
         if window.take(found + at, 4) == form:
             return True
@@ -245,7 +245,7 @@ def _needs_ffmpeg(window: Window, one: _Recording, size: int) -> bool:
             return False
         code, frames = window.take(about.body + 18, 4), _read_field(window, one, about.body + 2, 4)
         # GSM that is counted in packets libsndfile takes for as many samples.
-        return code == b"ima4" or (code in _GSM_CODES and frames > 1 and 0 <= size - 8 - _GSM_FRAME * frames < 2)
+        return code == b"ima4" or (code in AIFF_GSM and frames > 1 and 0 <= size - 8 - GSM_FRAME[0] * frames < 2)
     if _read_code(window, one) not in _ADPCM_TAGS:
         return False
     width = _read_field(window, one, one.chunks[b"fmt "].body + 12)
