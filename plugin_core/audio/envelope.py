@@ -45,7 +45,11 @@ CHUNKED: Final = {
     b"caff": ChunkKind("big", 8, b"data", width=8, align=1),
     b"riff": ChunkKind("little", 40, b"data", name=16, width=8, align=8),
 }
+SVX: Final = ChunkKind("big", 12, b"BODY")
+SVX_FORMS: Final = (b"8SVX", b"16SV")
+"""The Amiga's kinds of a FORM."""
 SAYING: Final = {
+    SVX: {b"CHAN": 4},
     **{CHUNKED[name]: {b"fmt ": 64} for name in (b"RIFF", b"RIFX", b"riff")},
     CHUNKED[b"FORM"]: {b"COMM": 32, b"SSND": 8},
     CHUNKED[b"caff"]: {b"desc": 32, b"kuki": 512, b"pakt": 1 << 24},
@@ -53,9 +57,14 @@ SAYING: Final = {
 """Chunks that describe the sound of a kind, and how many bytes of each do; what is called so in another is no such."""
 ALIKE: Final = {b"BW64": b"RF64"}
 """Kinds that are another by another name, which libsndfile does not know."""
-SVX: Final = ChunkKind("big", 12, b"BODY")
-SVX_FORMS: Final = (b"8SVX", b"16SV")
-"""The Amiga's kinds of a FORM."""
+UNKNOWN_SIZES: Final = (
+    range(0x7EFFFF00, 0x7F000100),
+    range(0x7FFF0000, 0x80000000),
+    range(0xFFFF0000, 0x100000000),
+    range(0x7FFFFFFFFFFF0000, 0x8000000000000000),
+    range(0xFFFFFFFFFFFF0000, 0x10000000000000000),
+)
+"""Sizes written by programs that could not go back to fill in the true one (ffmpeg, sox into a pipe)."""
 PLAIN: Final = {b".snd": ChunkKind("big", 0, b""), b"dns.": ChunkKind("little", 0, b"")}
 """AU has a head and no chunks."""
 
@@ -113,6 +122,17 @@ def find_next(window: Window, at: int, end: int) -> int:
             return at
         at += size
     return end
+
+
+def holds_another(window: Window, start: int) -> bool:
+    """Tell whether a file begins inside the sound of one of its kind at ``start`` that was cut before."""
+    magic = window.take(start, 4)
+    at, found = 12 if magic in PLAIN else 8, start
+    form = window.take(start + at, 4)
+    while (found := window.find(magic, found + 4, window.size)) < window.size:
+        if window.take(found + at, 4) == form:
+            return True
+    return False
 
 
 def list_chunks(window: Window, kind: ChunkKind, start: int, end: int) -> Iterator[Chunk]:

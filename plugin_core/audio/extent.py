@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from plugin_core.audio.claims import MUSEPACK, check_claim, read_musepack
 from plugin_core.audio.contradiction import CAF_TABLE, list_packets
-from plugin_core.audio.envelope import find_audio, measure_tag
+from plugin_core.audio.envelope import SVX, SVX_FORMS, find_audio, list_chunks, measure_tag
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.interleaved import ASF, read_asf, read_avi
 from plugin_core.audio.movie import is_movie
@@ -150,6 +150,10 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
         return _check_wavpack(path, Window(path, descriptor, passage, first=start), size)
     if head.startswith(MUSEPACK):
         return Extent(played=read_musepack(path, window, end - start, size))
+    if head[8:12] in SVX_FORMS:
+        # ffmpeg takes for sound what follows, as it counts.
+        body = next((one for one in list_chunks(window, SVX, SVX.first, size) if one.name == SVX.sound), None)
+        return body and Extent(is_whole=True, span=ByteSpan(0, min(body.body + body.size, size)))
     _refuse_unread(path, window.take(0, 20))
     claim = check_claim(path, Window(path, descriptor, passage, room=LEAP, first=start), end - start, size)
     return claim and Extent(parts=claim.parts, samples=claim.samples, goes_on=claim.goes_on)

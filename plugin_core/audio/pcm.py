@@ -21,7 +21,6 @@ from plugin_core.audio.contradiction import (
     MS_ADPCM,
     SAMPLE_TAGS,
     SoundHeader,
-    explain,
     measure_sample,
     read_blocks,
     refuse_odd_header,
@@ -33,10 +32,12 @@ from plugin_core.audio.envelope import (
     SAYING,
     SVX,
     SVX_FORMS,
+    UNKNOWN_SIZES,
     Chunk,
     ChunkKind,
     find_end,
     find_next,
+    holds_another,
     list_chunks,
 )
 from plugin_core.audio.frames import find_odd_block
@@ -44,13 +45,6 @@ from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
 from plugin_core.audio.mpeg import examine_mpeg
 from plugin_core.audio.source_file import LEAP, SLACK_BYTES, FileReading, Window, cut_short, damaged, joined
 
-_UNKNOWN: Final = (
-    range(0x7FFF0000, 0x80000000),
-    range(0xFFFF0000, 0x100000000),
-    range(0x7FFFFFFFFFFF0000, 0x8000000000000000),
-    range(0xFFFFFFFFFFFF0000, 0x10000000000000000),
-)
-"""Sizes written by programs that could not go back to fill in the true one (ffmpeg, sox into a pipe)."""
 _TO_THE_END: Final = b"\xff\xff\xff\xff"
 _SLOPPY_BYTES: Final = 64
 """Some programs count their own header among the sound; more than that is missing."""
@@ -65,6 +59,7 @@ _FEW_BYTES: Final = 7
 """Less than a chunk has: where nothing says how long the whole is, more may be anything."""
 _LINE_ENDS: Final = b"\r\n\x1a\4\0"
 """What text editors and old transfers leave behind a file."""
+_SVX_STEREO: Final = 6
 _AU_SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
 """Bytes of a sample, by AU's codes."""
 
@@ -85,7 +80,7 @@ class _Recording(NamedTuple):
 
     @property
     def is_told(self) -> bool:
-        return self.kind is SVX or not any(self.told in sizes for sizes in _UNKNOWN)
+        return self.kind is SVX or not any(self.told in sizes for sizes in UNKNOWN_SIZES)
 
 
 class _Behind(NamedTuple):
@@ -119,33 +114,37 @@ def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | 
         if missing > (0 if is_mpeg or is_blocked else _SLOPPY_BYTES) and not _is_as_long_as_it_says(window, one, until):
             raise cut_short(path, missing / one.told)
         refuse_odd_header(path, said._replace(size=has))
-        width = _measure_sample(window, one, said) if one.magic in PLAIN and not is_open else 0
-        if width and one.told % width:
-            raise explain(path, f"its sound has {one.told} bytes, of which {width} make a sample of each channel")
+        # Nothing else in an AU tells of other channels than it has.
+        part = has % width if one.magic in PLAIN and (width := _measure_sample(window, one, said)) else 0
         if is_mpeg:
             found = examine_mpeg(path, descriptor, ByteSpan(one.body, one.body + has))
             if behind.seam is not None:
                 raise joined(path)
             return found and msgspec.structs.replace(found, container="WAV")
         _refuse_odd_block(path, window, one, said, one.body + has)
-        if not one.is_told and _find_another(window, start):
+        if not one.is_told and holds_another(window, start):
             raise joined(path)
         is_patched = behind.is_sound or one.magic == b"caff" or (one.magic == b"RIFF" and has >= _MOST_IN_WAV)
-        if (is_open or missing) and _read_code(window, one) == GSM:
+        is_patched |= one.magic == b"riff" and is_open
+        is_gsm = _read_code(window, one) == GSM
+        # sox counts the byte that makes a size even.
+        filler = int(is_gsm and has == one.told and has % GSM_BYTES == 1)
+        if is_gsm and (is_open or missing or filler):
             has, is_patched = has - has % GSM_BYTES, True
-        is_odd = has & 1 and (is_open or has == one.told) and _is_odd(window, one)
+        is_odd = has & 1 and (is_open or has == one.told - filler) and _is_odd(window, one)
         # In W64, SVX, and AU that is not plain PCM, libsndfile takes for sound what follows it.
         is_closed = one.magic in (b"riff", *PLAIN) or one.kind is SVX or (is_patched and has < until - one.body)
         stop = one.body + has if is_closed or one.magic == b"caff" else until
         is_more = is_closed and stop < until
         is_wrong |= bool(_rename(window, one))
         is_wrong |= behind.is_sound or is_odd or is_more or (is_patched and (missing > 0 or not one.is_told))
-        told, there = told + (one.told if one.is_told else has) - said.head, there + has - said.head
+        held = has - part - said.head
+        told, there = told + (one.told - filler - said.head if one.is_told else held), there + held
         layouts.append(
             _lay_out_odd(one, one.body + has) if is_odd else _lay_out(window, one, stop, is_patched=is_patched)
         )
         if behind.seam is None:
-            if len(layouts) == 1 and not is_wrong and _needs_ffmpeg(window, one, has):
+            if len(layouts) == 1 and ((not is_wrong and _needs_ffmpeg(window, one, has)) or _is_planar(window, one)):
                 return Structure(needs_ffmpeg=True)
             break
         start = behind.seam
@@ -154,29 +153,13 @@ def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | 
     if not layouts and (magic == b"riff" or window.take(start + 8, 4) in SVX_FORMS):
         # libsndfile finds sound in a damaged one, takes floats for integers, and padding for sound.
         return Structure(needs_ffmpeg=True)
-    if not layouts or not (is_wrong or missing or len(layouts) > 1):
+    if not layouts or not (is_wrong or missing or told != there or len(layouts) > 1):
         return None
     return Structure(
         layouts=tuple(layouts) if is_wrong or len(layouts) > 1 else (),
         told=told / there if told != there else None,
         container="WAV" if magic == b"RIFF" else "",
     )
-
-
-def holds_another(path: Path, descriptor: int) -> bool:
-    """Tell whether a WAV begins inside a file: it was joined to one that is cut, whose size leads into its sound."""
-    return _find_another(Window(path, descriptor), 0)
-
-
-def _find_another(window: Window, start: int) -> bool:
-    """Tell whether a file of the kind that begins at ``start`` begins once more behind that."""
-    magic = window.take(start, 4)
-    at, found = 12 if magic in PLAIN else 8, start
-    form = window.take(start + at, 4)
-    while (found := window.find(magic, found + 4, window.size)) < window.size:
-        if window.take(found + at, 4) == form:
-            return True
-    return False
 
 
 def _read_said(window: Window, one: _Recording) -> SoundHeader:
@@ -252,6 +235,11 @@ def _needs_ffmpeg(window: Window, one: _Recording, size: int) -> bool:
     return width > 0 and size % width > 0
 
 
+def _is_planar(window: Window, one: _Recording) -> bool:
+    """Tell whether the channels of an 8SVX follow each other, which libsndfile takes for samples in turn."""
+    return b"CHAN" in one.chunks and _read_field(window, one, one.chunks[b"CHAN"].body, 4) == _SVX_STEREO
+
+
 def _read_code(window: Window, one: _Recording) -> int | None:
     """Return the code of what a WAV or W64 holds; None for other kinds of files."""
     about = one.chunks.get(b"fmt ")
@@ -282,10 +270,10 @@ def _look_behind(path: Path, window: Window, one: _Recording, said: SoundHeader,
     if one.told and window.is_silent(one.next, end):
         return _Behind()
     # What goes on for so long that its size began to count anew is one recording.
-    if (end - one.body - one.told) % (1 << 32) and _find_another(window, one.start):
+    if (end - one.body - one.told) % (1 << 32) and holds_another(window, one.start):
         raise joined(path)
     is_sound = end - one.next > (_SLOPPY_BYTES if is_counted else SLACK_BYTES)
-    return _Behind(is_sound=is_sound and (not one.told or _find_odd_block(window, one, said, end) is None))
+    return _Behind(is_sound=is_sound and (not one.told or _find_odd_block(window, one, said, end, one.told) is None))
 
 
 def _lacks_a_little(window: Window, one: _Recording, said: SoundHeader, end: int, most: int) -> bool:
@@ -331,16 +319,20 @@ def _find_seam(window: Window, one: _Recording, at: int, end: int) -> int | None
     return end
 
 
-def _find_odd_block(window: Window, one: _Recording, said: SoundHeader, end: int) -> int | None:
+def _find_odd_block(window: Window, one: _Recording, said: SoundHeader, end: int, told: int = 0) -> int | None:
+    """Look at blocks up to ``end``, from the first on that is not whole in the first ``told`` bytes."""
     start = one.body + said.head
-    blocks = read_blocks(said, window.take(start, LEAP))
-    return None if blocks is None else find_odd_block(window, start, end, blocks)
+    if (blocks := read_blocks(said, window.take(start, LEAP))) is None:
+        return None
+    start += max(0, told - said.head) // max(1, blocks.size) * blocks.size
+    # The byte that makes a size even may be counted.
+    return find_odd_block(window, start, end - ((end - start) % max(1, blocks.size) == 1), blocks)
 
 
 def _refuse_odd_block(path: Path, window: Window, one: _Recording, said: SoundHeader, end: int) -> None:
     odd = _find_odd_block(window, one, said, end)
     if odd is not None:
-        if _find_another(window, one.start):
+        if holds_another(window, one.start):
             raise joined(path)
         raise damaged(path, None, f"what is at byte {odd} is no block of its codec")
 

@@ -20,7 +20,7 @@ import soundfile
 from plugin_core.audio import sndfile
 from plugin_core.audio.contradiction import refuse_odd_tables
 from plugin_core.audio.decoder import copy_stream
-from plugin_core.audio.envelope import find_start
+from plugin_core.audio.envelope import find_start, holds_another
 from plugin_core.audio.extent import check_extent
 from plugin_core.audio.ffmpeg import INSTALL, Which, probe_with_ffprobe
 from plugin_core.audio.flac import examine_flac
@@ -38,12 +38,13 @@ from plugin_core.audio.info import (
 from plugin_core.audio.movie import is_movie, read_movie
 from plugin_core.audio.mpeg import examine_mpeg
 from plugin_core.audio.ogg import examine_ogg
-from plugin_core.audio.pcm import examine_pcm, holds_another
+from plugin_core.audio.pcm import examine_pcm
 from plugin_core.audio.sndfile import is_mpeg_audio
 from plugin_core.audio.source_file import (
     FileReading,
     Identity,
     Memory,
+    Window,
     describe_break,
     describe_index,
     describe_jump,
@@ -83,6 +84,8 @@ def examine(path: Path, descriptor: int, passage: FileReading | None = None) -> 
         return examine_flac(path, descriptor, start)
     if magic == b"OggS":
         return examine_ogg(path, descriptor, passage)
+    if magic == sndfile.VOC[:4]:
+        return sndfile.examine_voc(path, descriptor, start)
     if is_mpeg_audio(magic):
         part = ByteSpan(start, os.fstat(descriptor).st_size)
         return examine_mpeg(path, descriptor, part, is_file=start > 0, passage=passage)
@@ -157,7 +160,7 @@ def _probe_sndfile(path: Path, descriptor: int, passage: FileReading | None, whi
     except soundfile.LibsndfileError:
         if len(found.layouts) < 2:
             # ffmpeg stops where the header says.
-            if found.told is not None and holds_another(path, descriptor):
+            if found.told is not None and holds_another(Window(path, descriptor), 0):
                 raise joined(path) from None
             return None
         if not (parts := list_parts(found.layouts)):

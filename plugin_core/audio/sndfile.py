@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,9 +18,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import soundfile
 
 from plugin_core.audio.contradiction import explain
-from plugin_core.audio.envelope import CHUNKED, list_chunks
-from plugin_core.audio.info import ByteSpan, FileLayout, lay_out
-from plugin_core.audio.source_file import Window, damaged, read_at
+from plugin_core.audio.envelope import CHUNKED, find_end, list_chunks
+from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
+from plugin_core.audio.source_file import LEAP, Window, damaged, read_at
 from plugin_core.errors import StembridgeError
 
 if TYPE_CHECKING:
@@ -59,7 +60,22 @@ _CODECS: Final = {
 }
 
 _W64: Final = b"riff\x2e\x91\xcf\x11"
-_MAGIC: Final = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"fLaC", b"OggS", b".snd", b"dns.", b"caff", _W64, b"ID3")
+VOC: Final = b"Creative Voice "
+_VOC_LINE: Final = b"\x08\x04\0\0"
+"""How a block begins that tells of stereo."""
+_VOC_TEXT: Final = b"\x05\x04\0\0"
+"""How one begins that takes as many bytes as sox does not count."""
+_VOC_CODINGS: Final = {0: (1, 1), 4: (1, 2), 6: (6, 1), 7: (7, 1)}
+"""A WAV's code and the bytes of a sample, by VOC's codes."""
+_VOC_HEADS: Final = {1: 2, 9: 12}
+"""Bytes in front of the sound, by the kind of its block."""
+_VOC_MOST: Final = 1 << 24
+_SOX_LEAVES: Final = {1: (0,), 9: (0, 8)}
+"""Bytes that sox does not count, but for what makes sizes begin anew."""
+_MAGIC: Final = (
+    *(b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"fLaC", b"OggS", b".snd", b"dns.", b"caff", b"ID3"),
+    *(_W64, VOC),
+)
 
 _READ: Final = 1 << 16
 _FURTHEST: Final = (1 << 63) - 1
@@ -70,6 +86,16 @@ _TAIL: Final = 128
 _lock: Final = threading.Lock()
 _users: list[int | None] = []
 """For each one who wants quiet, the stream that stood there before, or None."""
+
+
+class _VocBlock(NamedTuple):
+    kind: int
+    code: int
+    channels: int
+    rate: int
+    body: int
+    told: int
+    """Bytes of sound that are counted."""
 
 
 class _Streams(NamedTuple):
@@ -273,6 +299,45 @@ def count_frames(path: Path, opened: SequentialFile) -> int:
     except soundfile.LibsndfileError as error:
         raise damaged(path, count_decoded(opened) / opened.samplerate) from error
     return frames
+
+
+def examine_voc(path: Path, descriptor: int, start: int) -> Structure:
+    """Lay out as a WAV the block of a VOC of sox's whose size is short, or began to count anew; others are ffmpeg's.
+
+    Raises:
+        TransientError: the disk or share does not answer.
+    """
+    window, last = Window(path, descriptor, room=LEAP, first=start), find_end(path, descriptor) - start - 1
+    block = _read_voc(window)
+    if block is None:
+        return Structure(needs_ffmpeg=True)
+    held, (tag, width) = last - block.body, _VOC_CODINGS[block.code]
+    lost = held - block.told
+    is_short = min(lost, block.told) > 0 and lost % _VOC_MOST in _SOX_LEAVES[block.kind]
+    if not is_short or window.take(last, 1) != b"\0" or window.take(last - 8, 4) == _VOC_TEXT:
+        return Structure(needs_ffmpeg=True)
+    frame = width * block.channels
+    about = struct.pack("<HHIIHH", tag, block.channels, block.rate, block.rate * frame, frame, 8 * width)
+    head = struct.pack("<4sI8sI16s4sI", b"RIFF", 36 + held, b"WAVEfmt ", len(about), about, b"data", held)
+    layout = FileLayout((head, ByteSpan(start + block.body, start + last)))
+    return Structure(layouts=(layout,), told=block.told / held, container="VOC")
+
+
+def _read_voc(window: Window) -> _VocBlock | None:
+    """Read the first block with sound, and what may precede it; None where a WAV can hold no such sound."""
+    at = int.from_bytes(window.take(20, 2), "little")
+    head, rate, channels = window.take(at, 24).ljust(24, b"\0"), 0, 1
+    if head.startswith(_VOC_LINE):
+        channels, at = head[7] + 1, at + 8
+        rate = 256_000_000 // (channels * (0x10000 - int.from_bytes(head[4:6], "little")))
+        head = head[8:]
+    kind, code, size = head[0], head[5], int.from_bytes(head[1:4], "little")
+    if kind == max(_VOC_HEADS):
+        rate, channels, code = struct.unpack_from("<IxBH", head, 4)
+    if kind not in _VOC_HEADS or code not in _VOC_CODINGS or not channels:
+        return None
+    front = _VOC_HEADS[kind]
+    return _VocBlock(kind, code, channels, rate or 1_000_000 // (256 - head[4]), at + 4 + front, size - front)
 
 
 def refuse_miscounted(path: Path, descriptor: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -280,11 +281,63 @@ def test_dwvw_that_counts_other_than_it_holds_is_refused(tmp_path: Path, coding:
     assert "by its bits, which programs read differently" in refuse(path)
 
 
+@pytest.mark.parametrize("frames", [5 * 320, 6 * 320])
+def test_gsm_of_which_the_byte_that_makes_its_size_even_is_counted_is_read_without_it(
+    tmp_path: Path, frames: int
+) -> None:
+    path, data, _ = write(tmp_path, "WAV", "GSM610", SONG[:frames, :1])
+    whole, _ = read_whole(path)
+    begin, size = data.index(b"data") + 8, frames // 320 * 65
+    counted = size + size % 2
+    path.write_bytes(change(data[: begin + size] + bytes(size % 2), b"data", 4, 4, counted))
+    samples, note = read_whole(path)
+    assert np.array_equal(samples, whole)
+    assert (len(samples), note) == (frames, ""), "sox counts it"
+
+
+def test_gsm_in_aiff_of_an_odd_size_is_read(tmp_path: Path) -> None:
+    path, data, samples = write(tmp_path, "AIFF", "GSM610", SONG[: 5 * 160, :1])
+    size = int.from_bytes(data[data.index(b"SSND") + 4 :][:4], "big")
+    assert size - 8 == 5 * 33 + 1, "libsndfile counts the byte that makes it even"
+    assert np.array_equal(read_whole(path)[0], samples)
+
+
+@pytest.mark.parametrize("coding", ["PCM_16", "PCM_24"])
+def test_aiff_that_sox_wrote_into_a_pipe_is_read_whole(tmp_path: Path, coding: str) -> None:
+    path, data, samples = write(tmp_path, "AIFF", coding)
+    frame = 2 * int(coding[4:]) // 8
+    told = 0x7F000000 // frame
+    piped = change(change(data, b"COMM", 10, 4, told, "big"), b"SSND", 4, 4, told * frame + 8, "big")
+    path.write_bytes(change(piped, b"FORM", 4, 4, told * frame + 0x50, "big"))
+    read, note = read_whole(path)
+    assert np.array_equal(read, samples)
+    assert note == ""
+
+
+def test_w64_of_floats_that_ffmpeg_wrote_into_a_pipe_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "song.w64"
+    sound = SONG.astype("<f4").tobytes()
+    head = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0" + b"\xff" * 8
+    tail = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+    about = struct.pack("<HHIIHHHHIH", 0xFFFE, 2, 44100, 44100 * 8, 8, 32, 22, 32, 3, 3)
+    about += bytes.fromhex("000000001000800000aa00389b71")
+    head += b"wave" + tail + b"fmt " + tail + (64).to_bytes(8, "little") + about
+    path.write_bytes(head + b"data" + tail + b"\xff" * 7 + b"\x7f" + sound)
+    read, note = read_whole(path)
+    assert np.array_equal(read, SONG.astype(np.float32))
+    assert note == ""
+
+
 @pytest.mark.parametrize("endian", ["BIG", "LITTLE"])
-def test_au_that_holds_a_part_of_a_sample_is_refused(tmp_path: Path, endian: str) -> None:
+def test_au_that_holds_a_part_of_a_sample_is_read_and_said(tmp_path: Path, endian: str) -> None:
     path = tmp_path / "song.au"
     soundfile.write(path, SONG, 44100, format="AU", subtype="PCM_16", endian=endian)
-    data, order = path.read_bytes(), "big" if endian == "BIG" else "little"
+    data = path.read_bytes()
+    order: Literal["big", "little"] = "big" if endian == "BIG" else "little"
     for at, value in ((20, 3), (20, 5), (12, 4)):
-        path.write_bytes(data[:at] + value.to_bytes(4, "big" if order == "big" else "little") + data[at + 4 :])
-        assert "make a sample of each channel, which programs read differently" in refuse(path)
+        path.write_bytes(data[:at] + value.to_bytes(4, order) + data[at + 4 :])
+        assert "song.au is 1 sample shorter than its header says" in read_whole(path)[1]
+    path.write_bytes(data[:8] + (len(data) - 25).to_bytes(4, order) + data[12:-1])
+    samples, note = read_whole(path)
+    assert np.abs(samples - SONG[:-1]).max() < 2**-14
+    assert note == "song.au is 1 sample shorter than its header says: all that it holds was read"

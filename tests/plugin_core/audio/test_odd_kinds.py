@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from plugin_core.audio.extent import check_extent
 from plugin_core.audio.frames import measure_free_frame, read_frame
 from plugin_core.audio.probe import identify
+from plugin_core.audio.reader import open_reader
 from plugin_core.audio.samples import Samples
 from plugin_core.errors import SourceError
 from plugin_core.recordings.digest import digest_of
@@ -328,14 +330,52 @@ def test_byte_that_makes_a_size_even_is_no_sound(tmp_path: Path) -> None:
     assert (len(read_whole(path)[0]), FRAMES % 2) == (FRAMES, 1)
 
 
-def test_voc_of_sox_that_goes_on_behind_its_end_is_refused(song: Path, tmp_path: Path) -> None:
-    data = encode(song, tmp_path / "song.voc", "-c:a", "pcm_s16le").read_bytes()
-    at = data.index(b"\x09", 26)
-    size = int.from_bytes(data[at + 1 : at + 4], "little")
-    path = write(
-        tmp_path / "song.voc", replace(data[:-9] + b"\xaa" * 8 + b"\0", at + 1, (size - 8).to_bytes(3, "little"))
-    )
-    assert "goes on after it says that it ends" in refuse(path)
+def test_voc_of_sox_that_goes_on_behind_its_end_is_read_whole(song: Path, tmp_path: Path) -> None:
+    samples = soundfile.read(song, dtype="int16")[0]
+    begin = b"Creative Voice File\x1a\x1a\0\x0a\x01\x29\x11"
+    about = struct.pack("<IBBHI", 44100, 16, samples.shape[1], 4, 0)
+    for size in (samples.nbytes + 4, samples.nbytes + 4 & 0xFFF):
+        block = b"\x09" + size.to_bytes(3, "little") + about
+        path = write(tmp_path / "song.voc", begin + block + samples.tobytes() + b"\0")
+        if size < samples.nbytes:
+            assert "goes on after it says that it ends" in refuse(path), "no size that sox writes"
+            continue
+        read, note = read_whole(path)
+        assert np.array_equal(read * 32768, samples)
+        assert note == "song.voc is 2 samples longer than its header says: all that it holds was read"
+    text = b"\x05\x04\0\0Hey\0\0"
+    whole = b"\x09" + (samples.nbytes + 12).to_bytes(3, "little") + about + samples.tobytes()
+    read, note = read_whole(write(tmp_path / "text.voc", begin + whole + text))
+    assert (len(read), note) == (FRAMES, ""), "as many bytes as sox does not count"
+
+
+def test_8svx_of_two_channels_that_follow_each_other_is_read_so(song: Path, tmp_path: Path) -> None:
+    samples = (soundfile.read(song, dtype="int16")[0] >> 8).astype(np.int8)
+    header = b"VHDR" + struct.pack(">IIIIHBBI", 20, len(samples), 0, 0, 22050, 1, 0, 1 << 16)
+    body = b"8SVX" + header + b"CHAN\0\0\0\4\0\0\0\6BODY" + struct.pack(">I", samples.size) + samples.T.tobytes()
+    data = b"FORM" + struct.pack(">I", len(body)) + body
+    for behind in (b"", b"ANNO\0\0\0\4Song", b"TAG" + bytes(125)):
+        read, note = read_whole(write(tmp_path / "voice.8svx", data + behind))
+        assert np.array_equal(read * 128, samples), behind
+        assert note == ""
+    assert "is cut short" in refuse(write(tmp_path / "cut.8svx", data[:-1000]))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_voc_of_sox_whose_size_wraps_is_read_whole(tmp_path: Path, channels: int) -> None:
+    size = (1 << 24) + 30_000
+    line = b"\x08\x04\0\0" + (0x10000 - 256_000_000 // 88_200).to_bytes(2, "little") + b"\0\1"
+    block = b"\x01" + (size + 2 & 0xFFFFFF).to_bytes(3, "little") + b"\xe9\0"
+    sound = bytes(range(1, 251)) * (size // 250 + 1)
+    head = b"Creative Voice File\x1a\x1a\0\x0a\x01\x29\x11" + (line if channels > 1 else b"")
+    path = write(tmp_path / "song.voc", head + block + sound[:size] + b"\0")
+    with open_reader(path) as reader:
+        assert (reader.info.channels, reader.info.sample_rate) == ((1, 43478) if channels == 1 else (2, 44107))
+        assert reader.info.frames == size // channels
+        reader.skip(reader.info.frames - 100)
+        last = np.frombuffer(sound[size - 100 * channels : size], np.uint8).reshape(-1, channels)
+        assert np.array_equal(reader.read(200) * 128 + 128, last)
+        assert "long, though its header says 0:00." in reader.note
 
 
 @pytest.mark.parametrize(
