@@ -48,8 +48,8 @@ _TTA: Final = b"TTA1"
 _TTA_HEAD: Final = 22
 _REAL_CHUNKS: Final = (b".RMF", b"PROP", b"CONT", b"MDPR", b"DATA", b"INDX", b"RMMD", b"RJMD", b"RMJE")
 _PACKETS: Final = b"MPCK"
-MUSEPACK: Final = (_PACKETS, b"MP+")
-"""How versions 8 and 7 begin."""
+_FRAMES: Final = b"MP+"
+"""How versions 8 and 7 of Musepack begin."""
 _MUSEPACK_DELAY: Final = 481
 """Samples that its decoder gives before the first of the music."""
 _MUSEPACK_FRAME: Final = 1152
@@ -76,6 +76,10 @@ class LengthClaim(NamedTuple):
     """What a decoder gives of them, in each channel, where it would stop early without a word."""
     goes_on: bool = False
     """Whether more follows than padding."""
+    played: tuple[int, int] = (0, 0)
+    """Samples that a decoder puts in front, and those that follow; 0 where that is not told."""
+    lost: int = 0
+    """Samples at the end that ffmpeg does not give."""
 
 
 def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim | None:
@@ -96,6 +100,10 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim 
     if head.startswith(_TTA):
         _check_tta(path, window, end)
         return LengthClaim()
+    if head.startswith(_PACKETS):
+        return _read_packets(path, window, size)
+    if head.startswith(_FRAMES):
+        return _read_frames(path, window, end)
     mark = next((one for one in _KINDS if head.startswith(one)), None)
     if mark is None:
         return None
@@ -261,23 +269,12 @@ def _measure_real(window: Window, start: int) -> int:
     return at - start - 10  # Bytes that ffmpeg counts and does not write.
 
 
-def read_musepack(path: Path, window: Window, end: int, size: int) -> tuple[int, int]:
-    """Return how many samples a decoder of Musepack puts in front, and how many follow; 0 where that is not told.
-
-    Args:
-        path: the file.
-        window: on it.
-        end: where tags begin that programs put behind it.
-        size: of the file.
+def _read_packets(path: Path, window: Window, size: int) -> LengthClaim:
+    """Go through the packets of Musepack 8, of which each says what it is, and how long.
 
     Raises:
-        SourceError: it ends before its last frame, counts wrong, or several are joined.
+        SourceError: it ends before its last one, counts wrong, or several are joined.
     """
-    return _read_packets(path, window, size) if window.take(0, 4) == _PACKETS else _read_frames(path, window, end)
-
-
-def _read_packets(path: Path, window: Window, size: int) -> tuple[int, int]:
-    """Go through the packets of version 8, of which each says what it is, and how long."""
     at, front, samples, most = len(_PACKETS), 0, 0, 0
     count = 1
     while at < size:
@@ -300,17 +297,21 @@ def _read_packets(path: Path, window: Window, size: int) -> tuple[int, int]:
             if window.find(_PACKETS + b"SH", at, size) < size:
                 raise joined(path)
             if most - count < front + samples <= most:
-                return front, samples
+                return LengthClaim(played=(front, samples))
             raise damaged(path, None, _MISCOUNTED)
     raise cut_short(path)
 
 
-def _read_frames(path: Path, window: Window, end: int) -> tuple[int, int]:
-    """Go through the frames of version 7: each begins with its bits, wherever the one in front of it ended."""
+def _read_frames(path: Path, window: Window, end: int) -> LengthClaim:
+    """Go through the frames of Musepack 7: each begins with its bits, wherever the one in front of it ended.
+
+    Raises:
+        SourceError: as ``_read_packets``.
+    """
     told, gapless = (int.from_bytes(window.take(place, 4), "little") for place in (4, 20))
-    place = window.find(MUSEPACK[1], 1, window.size)
+    place = window.find(_FRAMES, 1, window.size)
     while place < window.size and not _is_musepack(window, place):
-        place = window.find(MUSEPACK[1], place + 1, window.size)
+        place = window.find(_FRAMES, place + 1, window.size)
     if place < window.size:
         raise joined(path)
     count, at = _pass_frames(window, _MUSEPACK_FIRST, told, 8 * end)
@@ -326,7 +327,10 @@ def _read_frames(path: Path, window: Window, end: int) -> tuple[int, int]:
     if last > _MUSEPACK_FRAME or (last and again and last != again):
         raise damaged(path, None, _MISCOUNTED)
     samples = (told - 1) * _MUSEPACK_FRAME + (last or _MUSEPACK_FRAME)
-    return _MUSEPACK_DELAY, min(samples, told * _MUSEPACK_FRAME - _MUSEPACK_DELAY)
+    given = min(samples, told * _MUSEPACK_FRAME - _MUSEPACK_DELAY)
+    # The frame in which the sound dies away is not counted, and ffmpeg does not decode it.
+    is_dying, _ = _pass_frames(window, at + _MUSEPACK_LAST, 1, 8 * end)
+    return LengthClaim(played=(_MUSEPACK_DELAY, given), lost=is_dying * (samples - given))
 
 
 def _pass_frames(window: Window, at: int, most: int, end: int) -> tuple[int, int]:

@@ -124,6 +124,12 @@ def find_next(window: Window, at: int, end: int) -> int:
     return end
 
 
+def read_magic(window: Window, start: int) -> bytes:
+    """Return the four bytes that name a kind, or those of the kind that it is another name of."""
+    magic = window.take(start, 4)
+    return ALIKE.get(magic, magic)
+
+
 def holds_another(window: Window, start: int) -> bool:
     """Tell whether a file begins inside the sound of one of its kind at ``start`` that was cut before."""
     magic = window.take(start, 4)

@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.claims import MUSEPACK, check_claim, read_musepack
+from plugin_core.audio.claims import check_claim
 from plugin_core.audio.contradiction import CAF_TABLE, list_packets
 from plugin_core.audio.envelope import SVX, SVX_FORMS, find_audio, list_chunks, measure_tag
 from plugin_core.audio.info import ByteSpan
@@ -148,15 +148,17 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
         return _check_caf(path, window, end - start)
     if head.startswith(_WAVPACK):
         return _check_wavpack(path, Window(path, descriptor, passage, first=start), size)
-    if head.startswith(MUSEPACK):
-        return Extent(played=read_musepack(path, window, end - start, size))
     if head[8:12] in SVX_FORMS:
         # ffmpeg takes for sound what follows, as it counts.
         body = next((one for one in list_chunks(window, SVX, SVX.first, size) if one.name == SVX.sound), None)
         return body and Extent(is_whole=True, span=ByteSpan(0, min(body.body + body.size, size)))
     _refuse_unread(path, window.take(0, 20))
     claim = check_claim(path, Window(path, descriptor, passage, room=LEAP, first=start), end - start, size)
-    return claim and Extent(parts=claim.parts, samples=claim.samples, goes_on=claim.goes_on)
+    if claim is None:
+        return None
+    lost = f"{path.name} is read without its last {claim.lost} samples, which ffmpeg does not decode"
+    note = lost if claim.lost else ""
+    return Extent(parts=claim.parts, samples=claim.samples, goes_on=claim.goes_on, played=claim.played, note=note)
 
 
 def _refuse_unread(path: Path, head: bytes) -> None:

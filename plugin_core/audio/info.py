@@ -69,6 +69,8 @@ class Structure(msgspec.Struct, frozen=True, kw_only=True):
     """Whether what is neither sound nor silence lies in front of it."""
     is_doubtful: bool = False
     """Whether what it says of the silence that its encoder added is damaged."""
+    note: str = ""
+    """What else people should know of it."""
     needs_ffmpeg: bool = False
     """Whether ffmpeg alone decodes all of it, and to the sample."""
 

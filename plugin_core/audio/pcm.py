@@ -39,6 +39,7 @@ from plugin_core.audio.envelope import (
     find_next,
     holds_another,
     list_chunks,
+    read_magic,
 )
 from plugin_core.audio.frames import find_odd_block
 from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
@@ -101,7 +102,7 @@ def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | 
     size, end = os.fstat(descriptor).st_size, find_end(path, descriptor)
     magic = window.take(start, 4)
     layouts: list[FileLayout] = []
-    told, there, missing, is_tagged, is_wrong = 0, 0, 0, start > 0, False
+    told, there, missing, is_tagged, is_wrong, note = 0, 0, 0, start > 0, False, ""
     while (one := _read_recording(window, start, size)) is not None:
         said = _read_said(window, one)
         is_mpeg = _holds_mpeg(window, one)
@@ -114,6 +115,7 @@ def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | 
         if missing > (0 if is_mpeg or is_blocked else _SLOPPY_BYTES) and not _is_as_long_as_it_says(window, one, until):
             raise cut_short(path, missing / one.told)
         refuse_odd_header(path, said._replace(size=has))
+        note = note or (_describe_rate(path, said) if b"fmt " in said.chunks else "")
         # Nothing else in an AU tells of other channels than it has.
         part = has % width if one.magic in PLAIN and (width := _measure_sample(window, one, said)) else 0
         if is_mpeg:
@@ -153,13 +155,24 @@ def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | 
     if not layouts and (magic == b"riff" or window.take(start + 8, 4) in SVX_FORMS):
         # libsndfile finds sound in a damaged one, takes floats for integers, and padding for sound.
         return Structure(needs_ffmpeg=True)
-    if not layouts or not (is_wrong or missing or told != there or len(layouts) > 1):
+    if not layouts or not (is_wrong or missing or told != there or note or len(layouts) > 1):
         return None
     return Structure(
         layouts=tuple(layouts) if is_wrong or len(layouts) > 1 else (),
         told=told / there if told != there else None,
         container="WAV" if magic == b"RIFF" else "",
+        note=note,
     )
+
+
+def _describe_rate(path: Path, said: SoundHeader) -> str:
+    """Say of plain samples in a WAV that they have another rate by the bytes of a second."""
+    if said.read(b"fmt ", 0) not in SAMPLE_TAGS or said.read(b"fmt ", 14) % 8:
+        return ""
+    (rate, second), width = (said.read(b"fmt ", at, 4) for at in (4, 8)), measure_sample(said)
+    if not width or second in (0, rate * width):
+        return ""
+    return f"{path.name} says {rate} Hz, and {second / width:.0f} Hz by its bytes a second: the first may be wrong"
 
 
 def _read_said(window: Window, one: _Recording) -> SoundHeader:
@@ -173,7 +186,7 @@ def _read_said(window: Window, one: _Recording) -> SoundHeader:
 
 
 def _read_recording(window: Window, start: int, size: int) -> _Recording | None:
-    magic = _read_magic(window, start)
+    magic = read_magic(window, start)
     if (plain := PLAIN.get(magic)) is not None:
         head = window.take(start + 4, 8)
         body, told = (int.from_bytes(head[place : place + 4], plain.order) for place in (0, 4))
@@ -192,11 +205,6 @@ def _read_recording(window: Window, start: int, size: int) -> _Recording | None:
             after = chunk.next if wide is None else chunk.body + told + (told & 1)
             return _Recording(start, magic, kind, chunk.size_at, chunk.body, told, after, chunks)
     return None
-
-
-def _read_magic(window: Window, start: int) -> bytes:
-    magic = window.take(start, 4)
-    return ALIKE.get(magic, magic)
 
 
 def _read_field(window: Window, one: _Recording, at: int, width: int = 2) -> int:
@@ -302,7 +310,7 @@ def _measure_sample(window: Window, one: _Recording, said: SoundHeader) -> int:
 def _find_seam(window: Window, one: _Recording, at: int, end: int) -> int | None:
     """Follow the chunks behind the sound to where another file begins, or to the end; None if they are no chunks."""
     following = find_next(window, at, end)
-    if _read_magic(window, following) == one.magic:
+    if read_magic(window, following) == one.magic:
         return following
     if one.magic in PLAIN:
         return None
@@ -314,7 +322,7 @@ def _find_seam(window: Window, one: _Recording, at: int, end: int) -> int | None
         if not all(32 <= byte < 127 for byte in name) or chunk.body + chunk.size > end + 1:
             # Zeros after the last chunk are padding.
             following = find_next(window, begin, end)
-            is_another = following < end and _read_magic(window, following) == one.magic
+            is_another = following < end and read_magic(window, following) == one.magic
             return following if is_another or following == end else None
     return end
 

@@ -216,7 +216,7 @@ def _describe_finding(path: Path, found: Structure, frames: int, sample_rate: in
     if found.is_loose:
         return describe_loose(path)
     if found.told is None:
-        return ""
+        return found.note
     # Of a frame that is cut the decoder gives nothing.
     told = frames * found.told
     return describe_length(

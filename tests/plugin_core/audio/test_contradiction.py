@@ -281,6 +281,18 @@ def test_dwvw_that_counts_other_than_it_holds_is_refused(tmp_path: Path, coding:
     assert "by its bits, which programs read differently" in refuse(path)
 
 
+@pytest.mark.parametrize("form", ["WAV", "WAVEX", "W64"])
+def test_rate_that_is_another_by_the_bytes_of_a_second_is_said(tmp_path: Path, form: str) -> None:
+    path, data, samples = write(tmp_path, form, "PCM_16")
+    first = 24 if form == "W64" else 8
+    path.write_bytes(change(data, b"fmt ", first + 4, 4, 44228))
+    read, note = read_whole(path)
+    assert np.array_equal(read, samples)
+    assert note == f"{path.name} says 44228 Hz, and 44100 Hz by its bytes a second: the first may be wrong"
+    path.write_bytes(change(data, b"fmt ", first + 8, 4, 0))
+    assert read_whole(path)[1] == "", "it is not told"
+
+
 @pytest.mark.parametrize("frames", [5 * 320, 6 * 320])
 def test_gsm_of_which_the_byte_that_makes_its_size_even_is_counted_is_read_without_it(
     tmp_path: Path, frames: int

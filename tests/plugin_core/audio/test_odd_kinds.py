@@ -631,9 +631,9 @@ def test_musepack_is_what_its_own_decoder_gives_or_refused(tmp_path: Path) -> No
         assert "counts other samples than it holds" in refuse(write(path, summed))
 
 
-def make_old_musepack(frames: int, told: int, last: int = 0, again: int | None = None) -> bytes:
+def make_old_musepack(frames: int, told: int, last: int = 0, again: int | None = None, dying: int = 0) -> bytes:
     """Return a Musepack 7 of frames without sound: a length in 20 bits, and what it counts, in words of 32."""
-    bits = "0" * 8 + f"{8:020b}{0:08b}" * frames + f"{last:011b}"
+    bits = "0" * 8 + f"{8:020b}{0:08b}" * frames + f"{last:011b}" + f"{8:020b}{0:08b}" * dying
     words = [int(bits[at : at + 32].ljust(32, "0"), 2) for at in range(0, len(bits), 32)]
     gapless = 1 << 31 | again << 20 if again else 0
     return b"MP+\7" + struct.pack("<5I", told, 1 << 30, 0, 0, gapless) + struct.pack(f"<{len(words)}I", *words)
@@ -648,6 +648,9 @@ def test_musepack_of_the_old_version_is_as_long_as_its_last_frame_says(tmp_path:
             assert "counts other samples than it holds" in refuse(write(path, make_old_musepack(40, told, last)))
     assert "counts other samples than it holds" in refuse(write(path, make_old_musepack(40, 40, 300, 299)))
     assert "is damaged at 0:00.2" in refuse(write(path, replace(make_old_musepack(40, 40), 56, bytes(8))))
+    read, note = read_whole(write(path, make_old_musepack(40, 40, 1000, dying=1)))
+    assert len(read) == 40 * 1152 - 481
+    assert note == "song.mpc is read without its last 329 samples, which ffmpeg does not decode"
     whole = make_old_musepack(40, 40, 300)
     assert "is cut short" in refuse(write(path, whole[:-2]))
     for lost in range(4, 100, 4):
