@@ -8,25 +8,19 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from plugin_core.audio.ffmpeg import (
-    INSTALL,
-    Which,
-    explain,
-    name_container,
-    name_input,
-    run_quietly,
-)
+from plugin_core.audio.ffmpeg import INSTALL, Which, explain, name_container, name_input, run_quietly
 from plugin_core.audio.info import AudioInfo, ByteSpan, Piece, Timeline
-from plugin_core.audio.interleaved import FAAC
+from plugin_core.audio.interleaved import is_by_faac, is_by_recorder
 from plugin_core.audio.samples import Samples
-from plugin_core.audio.source_file import AGAIN, Window, damaged, describe_gap, open_file, read_at, show_time
+from plugin_core.audio.source_file import AGAIN, damaged, describe_gap, show_time
 from plugin_core.errors import MissingToolError, SourceError
 from plugin_core.model import show_path
 
@@ -35,10 +29,12 @@ _PIPED: Final = {"s32le": "<i4", "f32le": "<f4", "f64le": "<f8"}
 _FULL_SCALE: Final = 2.0**31
 
 _SKIPPED: Final = 1 << 16
-_OF_PICTURES: Final = re.compile(
-    rb"\[(png|mjpeg|gif|bmp|webp|tiff|IMGUTILS) @|[Pp]icture|Video: |Last message repeated"
+_HARMLESS: Final = re.compile(
+    rb"\[(png|mjpeg|gif|bmp|webp|tiff|IMGUTILS|mpeg[124]\w*|h26[1-5]|hevc|vc1|vp[89]|av1) @|[Pp]icture|Video: "
+    rb"|Last message repeated|dts to muxer in stream"
 )
-"""Complaints of a cover, which is no damage of the sound: many a JPEG is called a PNG."""
+"""Complaints of pictures, which are no damage of the sound: many a JPEG is called a PNG, and films are cut where they
+cannot begin; and of times that do not go up, as mkvmerge rounds them, of which what we are given has none."""
 _SUMMED: Final = frozenset({"ac3", "eac3", "flac", "mlp", "mp4als", "tak", "truehd", "tta", "wavpack"})
 """Codecs of which each frame has a checksum that ffmpeg looks at only when it is told to."""
 _DOUBTFUL_SECONDS: Final = 0.1
@@ -53,14 +49,19 @@ _WMA_SECONDS: Final = 0.15
 """More than the two frames that prime its decoder, and of which nothing is heard."""
 _VORBIS_SECONDS: Final = 0.04
 """More than half of a long block, of which nothing is heard where a stream begins with one."""
-_FAAC_FRAME, _FAAC_ROOM = 1024, 1 << 26
-"""Samples of the frame that ffmpeg leaves out, one of the first, and how far it is looked for."""
-_RECORDERS: Final = (b"\x4d\x80\x86Chrome", b"QTmuxingAppLibWebM")
-"""How browsers name themselves in a WebM: its times are a clock's, and while they hear nothing they write nothing."""
-_RECORDER_ROOM: Final = 1 << 10
+_FAAC_FRAME: Final = 1024
+"""Samples of the frame that ffmpeg leaves out, one of the first."""
 _PROGRESS: Final = re.compile(rb"^\w+=.*\n?", re.M)
 _END: Final = re.compile(rb"^out_time_us=(\d+)", re.M)
 _COMPLAINANT: Final = re.compile(rb"\[([\w,]+) @ ")
+_EMPTY: Final = re.compile(rb"Error (while decoding|submitting) .*Invalid argument$")
+"""What ffmpeg says of a packet of AAC without a byte: by such an AVI puts off what comes later."""
+_BROKEN: Final = re.compile(rb"Error (while decoding|submitting) ")
+_CUT_OUT: Final = frozenset({"AC3", "EAC3", "MPEG", "TS"})
+"""What may begin in the middle of a frame, as all but the first file of a DVD do: ffmpeg takes that for damage."""
+_TORN_SECONDS: Final = 0.05
+"""More than a frame of what such hold, but for 8 kHz."""
+_ROOM: Final = 1 << 20
 _CHANGED: Final = b"Changing audio frame properties on the fly"
 
 
@@ -68,7 +69,13 @@ class FfmpegDecoder:
     """One ffmpeg process and the stream of samples it writes."""
 
     def __init__(
-        self, path: Path, info: AudioInfo, process: subprocess.Popen[bytes], complaints: IO[bytes], before: int
+        self,
+        path: Path,
+        info: AudioInfo,
+        process: subprocess.Popen[bytes],
+        complaints: IO[bytes],
+        before: int,
+        torn: int,
     ) -> None:
         assert isinstance(process.stdout, io.BufferedReader)
         assert isinstance(process.args, list)
@@ -80,6 +87,8 @@ class FfmpegDecoder:
         self._complaints = complaints
         self._dtype = np.dtype(_PIPED[_choose_format(info)])
         self._before = before
+        self._torn = torn
+        """Parts of frames in front of all sound."""
         self.position = before
         """Frames given so far, and those of recordings before this one."""
         self.note = ""
@@ -110,7 +119,12 @@ class FfmpegDecoder:
         name = os.fsencode(self._path.absolute())
         written = self._complaints.read()
         told = _PROGRESS.sub(b"", written).splitlines()
-        said = b"\n".join(line for line in told if not _OF_PICTURES.search(line.replace(name, b""))).strip()
+        told = [line for line in told if not _HARMLESS.search(line.replace(name, b""))]
+        if _has_empty_packets(self._info):
+            told = [line for line in told if not _EMPTY.search(line)]
+        if "-xerror" not in self._command and len(_BROKEN.findall(b"\n".join(told))) > self._torn:
+            raise damaged(self._path, None)
+        said = b"\n".join(told).strip()
         if _CHANGED in said:
             raise SourceError(
                 f"{show_path(self._path)} changes its sample rate or channels at "
@@ -129,7 +143,9 @@ class FfmpegDecoder:
         missing = self._count_missing(written)
         if self._is_doubtful(said, missing):
             raise damaged(self._path, self.position / self._info.sample_rate)
-        if missing and not _is_by_recorder(self._path):
+        if self._torn:
+            self.note = f"{self._path.name} begins in the middle of a frame, which was left out"
+        if missing and not is_by_recorder(self._path):
             self.note = describe_gap(self._path, missing / self._info.sample_rate)
 
     def _count_missing(self, written: bytes) -> int:
@@ -139,9 +155,9 @@ class FfmpegDecoder:
             return 0
         silence = info.timeline.pieces[0].silence if info.timeline else 0
         missing = round(int(ends[-1]) * info.sample_rate / 1e6) - silence - (self.position - self._before)
-        usual = _WMA_SECONDS if info.codec in _WMA else _PRIMED_SECONDS
+        usual = _WMA_SECONDS if info.codec in _WMA else _PRIMED_SECONDS + self._torn * _TORN_SECONDS
         bar = (_VORBIS_SECONDS if info.codec == "vorbis" else usual) * info.sample_rate
-        if missing > bar and info.codec == "aac" and _is_by_faac(self._path):
+        if missing > bar and info.codec == "aac" and is_by_faac(self._path):
             missing -= _FAAC_FRAME
         return missing if missing > bar else 0
 
@@ -183,17 +199,9 @@ def _is_timed(info: AudioInfo) -> bool:
     return (info.container in _TIMED and is_known) or (info.container == "M4A" and not is_raw)
 
 
-def _is_by_faac(path: Path) -> bool:
-    with open_file(path) as descriptor:
-        window = Window(path, descriptor)
-        room = min(_FAAC_ROOM, window.size)
-        return window.find(FAAC, 0, room) < room
-
-
-def _is_by_recorder(path: Path) -> bool:
-    with open_file(path) as descriptor:
-        head = read_at(path, descriptor, 0, _RECORDER_ROOM)
-    return any(name in head for name in _RECORDERS)
+def _has_empty_packets(info: AudioInfo) -> bool:
+    """Tell whether packets may hold nothing, and ffmpeg takes that for damage: it is not to stop there."""
+    return (info.container, info.codec) == ("AVI", "aac")
 
 
 def _is_of_container(line: bytes, info: AudioInfo) -> bool:
@@ -217,11 +225,13 @@ def decode_command(
     is_raw: bool = False,
     is_summed: bool = False,
     is_timed: bool = False,
+    is_strict: bool = True,
 ) -> list[str]:
-    """Build the command that decodes the first audio stream to standard output and stops at the first error.
+    """Build the command that decodes the first audio stream to standard output.
 
     ``is_raw``, for MP4 alone, gives what its edit list or its encoder's notes would leave out as well. ``is_summed``
-    looks at checksums. ``is_timed`` writes to the standard error how far the times of packets went.
+    looks at checksums. ``is_timed`` writes to the standard error how far the times of packets went. ``is_strict``
+    stops at the first error.
     """
     raw = ("-ignore_editlist", "1", "-flags2", "+skip_manual") if is_raw else ()
     sums = ("-err_detect", "crccheck") if is_summed else ()
@@ -234,8 +244,7 @@ def decode_command(
             "-nostdin",
             "-hide_banner",
             "-v",
-            "error",
-            "-xerror",
+            *(("error", "-xerror") if is_strict else ("repeat+error",)),
             *times,
             *raw,
             *sums,
@@ -245,15 +254,6 @@ def decode_command(
         *("-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"),
         *("-f", sample_format, "-c:a", f"pcm_{sample_format}", "pipe:1"),
     ]
-
-
-def copy_stream(program: str, path: Path, part: ByteSpan) -> bytes:
-    """Return the packets of the first audio stream in a part of a file, end to end; nothing when ffmpeg fails."""
-    command = [
-        *(program, "-nostdin", "-hide_banner", "-v", "quiet", *name_input(path, part)),
-        *("-map", "0:a:0", "-c", "copy", "-f", "data", "pipe:1"),
-    ]
-    return run_quietly(command)
 
 
 @contextmanager
@@ -275,17 +275,30 @@ def open_decoder(
     program = which("ffmpeg")
     if program is None:
         raise MissingToolError(f"{show_path(path)} needs ffmpeg to be read", remedy=INSTALL)
-    is_raw = info.timeline is not None and info.timeline.is_raw
-    is_summed = info.codec in _SUMMED
-    command = decode_command(
+    command = partial(
+        decode_command,
         program,
         path,
         _choose_format(info),
         part,
-        is_raw=is_raw,
-        is_summed=is_summed,
+        is_raw=info.timeline is not None and info.timeline.is_raw,
+        is_summed=info.codec in _SUMMED,
         is_timed=_is_timed(info),
     )
+    with ExitStack() as running:
+        process, complaints = running.enter_context(_start(command(is_strict=not _has_empty_packets(info))))
+        torn = 0
+        if info.container in _CUT_OUT and _is_silent(process):
+            process, complaints = running.enter_context(_start(command(is_strict=False)))
+            if not _is_silent(process):
+                # Who writes goes on where a file that is shared was read to; this leaves it where it is.
+                torn = len(_BROKEN.findall(os.pread(complaints.fileno(), _ROOM, 0)))
+        yield FfmpegDecoder(path, info, process, complaints, before, torn)
+
+
+@contextmanager
+def _start(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """Start ffmpeg, and give it with the file in which its complaints are; it is gone afterwards."""
     with tempfile.TemporaryFile() as complaints:
         try:
             # Ctrl-C in the terminal is for us: an ffmpeg that dies of it would look like a damaged file.
@@ -298,12 +311,18 @@ def open_decoder(
                 start_new_session=True,
             )
         except OSError as error:
-            raise SourceError(f"{program} does not start ({error.strerror})", remedy=INSTALL) from error
+            raise SourceError(f"{command[0]} does not start ({error.strerror})", remedy=INSTALL) from error
         with process:
             try:
-                yield FfmpegDecoder(path, info, process, complaints, before)
+                yield process, complaints
             finally:
                 process.kill()
+
+
+def _is_silent(process: subprocess.Popen[bytes]) -> bool:
+    """Tell whether it ends without a sample."""
+    assert isinstance(process.stdout, io.BufferedReader)
+    return not process.stdout.peek(1)
 
 
 class Playback:

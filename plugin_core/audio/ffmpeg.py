@@ -86,6 +86,8 @@ _LOSSLESS: Final = frozenset(
     {"alac", "ape", "flac", "mlp", "mp4als", "ralf", "shorten", "tak", "truehd", "tta", "wavpack", "wmalossless"}
 )
 _SAMPLE_FORMATS: Final = {"u8": "pcm_u8", "s16": "pcm_16", "s32": "pcm_32", "flt": "float", "dbl": "double"}
+_MERGED: Final = "_STATISTICS_WRITING_APP"
+"""What mkvmerge counts of a track of Matroska says by this who counted."""
 _CLOCK: Final = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
@@ -155,6 +157,15 @@ def run_quietly(command: list[str], *, is_asked_why: bool = False) -> bytes:
     except (subprocess.TimeoutExpired, OSError):
         return b""
     return done.stderr if is_asked_why else done.stdout
+
+
+def copy_stream(program: str, path: Path, part: ByteSpan) -> bytes:
+    """Return the packets of the first audio stream in a part of a file, end to end; nothing when ffmpeg fails."""
+    command = [
+        *(program, "-nostdin", "-hide_banner", "-v", "quiet", *name_input(path, part)),
+        *("-map", "0:a:0", "-c", "copy", "-f", "data", "pipe:1"),
+    ]
+    return run_quietly(command)
 
 
 def explain(stderr: bytes, path: Path) -> str:
@@ -284,7 +295,10 @@ def _read_end(stream: _Stream, about: _Format) -> float:
     found = _CLOCK.fullmatch(stream.tags.get("DURATION", ""))
     if found is None:
         return 0.0
-    return max(0.0, int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) - _number(about.start_time))
+    # mkvmerge counts from where the stream begins, and others from 0.
+    start = stream.start_time if _MERGED in stream.tags else "0"
+    end = int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) + _number(start)
+    return max(0.0, end - _number(about.start_time))
 
 
 def _place(
@@ -329,8 +343,9 @@ def _place(
         timeline = Timeline((Piece(lead, 0, info.frames or None),), is_raw=is_raw)
     if timeline is None:
         return info
-    # A Matroska's end counts from the start of the file.
+    # A Matroska's end counts from the start of the file, and so does that of Opus in Ogg.
     is_counted = bool(_read_end(stream, about)) and not _number(stream.duration)
+    is_counted |= (info.container, info.codec) == ("OGG", "opus")
     frames = timeline.samples
     duration = frames / info.sample_rate if frames else info.duration + (0 if is_counted else lead / info.sample_rate)
     return msgspec.structs.replace(info, timeline=timeline, note=timeline.note, frames=frames, duration=duration)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.source_file import Window, cut_short, joined
+from plugin_core.audio.source_file import Window, cut_short, joined, open_file, read_at
 
 ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_DATA: Final = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
@@ -41,9 +41,15 @@ _OPEN: Final = (0, 0xFFFFFFFF)
 """Sizes of what its writer could not go back to fill in."""
 _FRAMED: Final = (0x50, 0x55, 0xFF, 0x2000, 0x2001)
 """MP2, MP3, AAC, AC-3 and DTS: every packet gives as many samples, if packets are counted and not bytes."""
-FAAC: Final = b"libfaac"
-"""What stands in a first frame of AAC that ffmpeg leaves out."""
+_FAAC: Final = b"libfaac"
+"""What stands in a first frame of AAC that ffmpeg leaves out, one of the first."""
 _FAAC_ROOM: Final = 64
+_FAAC_FAR: Final = 1 << 26
+"""How far that is looked for."""
+_RECORDERS: Final = (b"\x4d\x80\x86Chrome", b"QTmuxingAppLibWebM")
+"""How browsers name themselves in a WebM: its times are a clock's, and while they hear nothing they write nothing."""
+_RECORDER_ROOM: Final = 1 << 10
+_AAC: Final = 0xFF
 _BLOCKS: Final = (2, 6, 7, 0x11, 0x31)
 """ADPCM, A-law, u-law and GSM: so does every block."""
 _USUAL_SECONDS: Final = 0.1
@@ -136,8 +142,10 @@ def read_avi(path: Path, window: Window, leaps: Window) -> InterleavedSound:
     if header is None:
         return InterleavedSound(is_whole)
     is_exact = header.codec in _BLOCKS or (header.codec in _FRAMED and not header.unit)
-    # Who could not go back to write the size counts something else, too.
-    lasts = header.lasts if header.units and is_whole else 0.0
+    # Who could not go back to write the size counts something else, too; ffmpeg counts bytes of AAC that it copied.
+    is_counted = header.units and is_whole and not (header.codec == _AAC and header.unit)
+    lasts = header.lasts if is_counted else 0.0
+    is_exact &= lasts > 0
     return InterleavedSound(
         is_whole, late, lasts, header.second / 2 if is_exact else _USUAL_SECONDS, _find_lost(leaps, lasts)
     )
@@ -178,7 +186,7 @@ def _read_headers(window: Window) -> tuple[_Header | None, float]:
         elif sound is not None and is_begun and chunk.name == sound.name:
             # ffmpeg leaves the gap after the first frame, in which there is no sound yet.
             filled, late = filled + bool(chunk.size), late + (not chunk.size)
-            if FAAC in window.take(chunk.start, min(chunk.size, _FAAC_ROOM)):
+            if _FAAC in window.take(chunk.start, min(chunk.size, _FAAC_ROOM)):
                 sound = sound._replace(codec=0)
             if filled == _FIRST_FRAMES:
                 break
@@ -339,3 +347,16 @@ class _Numbers:
     def take(self, width: int) -> int:
         self.at += width
         return int.from_bytes(self._data[self.at - width : self.at], "little")
+
+
+def is_by_faac(path: Path) -> bool:
+    with open_file(path) as descriptor:
+        window = Window(path, descriptor)
+        room = min(_FAAC_FAR, window.size)
+        return window.find(_FAAC, 0, room) < room
+
+
+def is_by_recorder(path: Path) -> bool:
+    with open_file(path) as descriptor:
+        head = read_at(path, descriptor, 0, _RECORDER_ROOM)
+    return any(name in head for name in _RECORDERS)

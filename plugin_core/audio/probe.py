@@ -19,10 +19,9 @@ import soundfile
 
 from plugin_core.audio import sndfile
 from plugin_core.audio.contradiction import refuse_odd_tables
-from plugin_core.audio.decoder import copy_stream
 from plugin_core.audio.envelope import find_start, holds_another
-from plugin_core.audio.extent import check_extent
-from plugin_core.audio.ffmpeg import INSTALL, Which, probe_with_ffprobe
+from plugin_core.audio.extent import Extent, check_extent
+from plugin_core.audio.ffmpeg import INSTALL, Which, copy_stream, probe_with_ffprobe
 from plugin_core.audio.flac import examine_flac
 from plugin_core.audio.frames import FRAME_HEAD, read_frame
 from plugin_core.audio.info import (
@@ -257,7 +256,9 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
         span = extent.span or ByteSpan(0, os.fstat(descriptor).st_size)
         pieces = read_pieces(path, descriptor, span.start, span.end, passage)
         times = measure_times((ffprobe, ffmpeg), path, info, pieces)
-        seconds = times.seconds or seconds
+        seconds = times.seconds + extent.late if times.seconds else seconds
+    if _is_guessed(info, extent):
+        info = msgspec.structs.replace(info, is_headerless=True)
     is_torn = _ends_inside_frame(ffmpeg, path, info, os.fstat(descriptor).st_size)
     note = extent.note or (describe_torn(path) if is_torn else info.note)
     if info.container in ("MLP", "TRUEHD") and not is_sure:
@@ -282,6 +283,14 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
     if extent.samples > info.frames or (extent.samples and extent.is_whole):
         return _count(path, info, extent.samples)
     return info
+
+
+def _is_guessed(info: AudioInfo, extent: Extent) -> bool:
+    """Tell whether nothing in a file says how long its sound is, and ffprobe's answer is a guess by its bit rate."""
+    if info.container == "AVI":
+        # What it counts are no packets; ffmpeg gives those of DTS times that are none.
+        return extent.seconds == 0 if extent.is_whole else info.codec == "dts"
+    return info.container in ("MKV", "WMA") and not extent.is_whole
 
 
 def _probe_behind(path: Path, descriptor: int, passage: FileReading | None) -> AudioInfo | None:

@@ -310,11 +310,24 @@ def test_late_sound_of_an_ogg_video_is_read_whole(shorts: Shorts, tmp_path: Path
     subprocess.run([*picture, *sound, "-c:a", "copy", path], check=True)
     read, note = read_whole(path)
     assert (len(read), note) == (len(shorts.read("s.ogg")) + RATE // 2, "")
+    subprocess.run([*picture, *sound, "-c:a", "libopus", path, "-y"], check=True)
+    assert read_whole(path)[1] == ""
     # Of a single page ffmpeg does not tell that it begins late.
     subprocess.run([*picture, *sound, "-c:a", "libvorbis", "-t", "1", short], check=True)
     read, note = read_whole(short)
     assert len(read) == pytest.approx(RATE // 2, abs=1024)
     assert "all that it holds was read" in note
+
+
+@pytest.mark.skipif(shutil.which("mkvmerge") is None, reason="mkvmerge is not installed")
+def test_what_mkvmerge_counts_of_a_late_or_appended_stream_is_right(shorts: Shorts, tmp_path: Path) -> None:
+    """It counts from where a stream begins, and rounds times so that the second part's do not follow the first's."""
+    song, path = encode(shorts.file("alac.m4a"), tmp_path / "alac.mka", "-c", "copy"), tmp_path / "s.mka"
+    whole = shorts.read("alac.m4a")
+    for command, count in ((("--sync", "-1:700", song), 1), ((song, "+", song), 2)):
+        subprocess.run(["mkvmerge", "-q", "-o", path, *command], check=True)
+        read, note = read_whole(path)
+        assert (np.array_equal(read, np.concatenate([whole] * count)), note) == (True, "")
 
 
 @pytest.mark.usefixtures("shorts")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plugin_core.errors import SourceError
 from tests.audio_files import encode
 from tests.plugin_core.audio.library import Library, decode_with_ffmpeg, read_whole
 from tests.plugin_core.audio.test_probe import needs_ffmpeg
@@ -51,9 +52,11 @@ def test_packet_that_an_avi_without_index_lacks_is_told_by_its_header(
     assert note == f"s.avi is {samples} samples shorter than its header says: all that it holds was read"
 
 
-@pytest.mark.parametrize("codec", ["libmp3lame", "pcm_s16le"])
-def test_avi_that_was_written_into_a_pipe_is_read_whole(library: Library, tmp_path: Path, codec: str) -> None:
-    path = tmp_path / "s.avi"
+@pytest.mark.parametrize(
+    ("kind", "codec"), [("avi", "libmp3lame"), ("avi", "pcm_s16le"), ("asf", "wmav2"), ("matroska", "libmp3lame")]
+)
+def test_what_was_written_into_a_pipe_is_read_whole(library: Library, tmp_path: Path, kind: str, codec: str) -> None:
+    path = tmp_path / f"s.{kind}"
     command = [
         "ffmpeg",
         "-v",
@@ -64,8 +67,10 @@ def test_avi_that_was_written_into_a_pipe_is_read_whole(library: Library, tmp_pa
         codec,
         "-t",
         "1",
+        "-q:a",
+        "2",
         "-f",
-        "avi",
+        kind,
         "pipe:1",
     ]
     path.write_bytes(subprocess.run(command, capture_output=True, check=True).stdout)
@@ -90,6 +95,27 @@ def test_room_for_an_index_in_front_of_the_sound_is_no_silence(
 
 def test_first_packet_of_wma_that_gives_no_sound_is_not_missing(library: Library, tmp_path: Path) -> None:
     assert read_whole(encode(library.file("s.wav"), tmp_path / "s.avi", "-c:a", "wmav2", "-t", "1"))[1] == ""
+
+
+def test_aac_that_begins_late_in_an_avi_is_silent_for_packets_without_a_byte(library: Library, tmp_path: Path) -> None:
+    late = ("-itsoffset", "0.5", "-i", str(library.file("s.wav")), "-map", "1:v", "-map", "2:a")
+    picture = ("-f", "lavfi", "-i", "color=s=16x16:d=1", *late, "-c:v", "mpeg4")
+    path = encode(library.file("s.wav"), tmp_path / "s.avi", *picture, "-c:a", "aac", "-t", "1")
+    sound = decode_with_ffmpeg(path)
+
+    read, note = read_whole(path)
+
+    silence = len(read) - len(sound)
+    assert (note, silence) == ("", 21 * 1024)
+    assert not read[:silence].any()
+    assert np.array_equal(read[silence:], sound)
+
+    data = bytearray(path.read_bytes())
+    place = list_packets(bytes(data), b"01wb")[-3] + 8
+    data[place : place + 100] = b"\xff" * 100
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match=r"s\.avi is damaged"):
+        read_whole(path)
 
 
 def test_frame_that_ffmpeg_leaves_out_of_what_libfaac_wrote_is_not_missing(library: Library, tmp_path: Path) -> None:

@@ -455,6 +455,25 @@ def test_packet_that_only_begins_a_sound_is_not_missing(
 
 
 @needs_ffmpeg
+@pytest.mark.parametrize(("name", "unit"), [("s.vob", 2048), ("s.ac3", 1001)])
+def test_sound_that_begins_in_the_middle_of_a_frame_is_read(
+    library: Library, tmp_path: Path, name: str, unit: int
+) -> None:
+    """As all but the first file of a DVD do."""
+    whole = library.file(name).read_bytes()[3 * unit :]
+    path = library.copy(name, tmp_path, whole)
+    read, note = read_whole(path)
+
+    assert np.array_equal(read, decode_with_ffmpeg(path))
+    assert note == f"{name} begins in the middle of a frame, which was left out"
+
+    middle = len(whole) // 2 // unit * unit
+    damaged = whole[:middle] + (b"\xff" * 50 + bytes(50)) * (unit // 50) + whole[middle + 2 * unit :]
+    with pytest.raises(SourceError, match="is damaged"):
+        read_whole(library.copy(name, tmp_path, damaged))
+
+
+@needs_ffmpeg
 @pytest.mark.parametrize("name", ["s.ts", "s.mpg"])
 def test_sound_whose_rate_changes_in_its_middle_is_refused(library: Library, tmp_path: Path, name: str) -> None:
     """ffmpeg would give what follows at the rate, and in the channels, of what is first."""
