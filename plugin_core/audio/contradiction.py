@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from plugin_core.audio.envelope import find_start, list_numbers
+from plugin_core.audio.envelope import find_start, list_packets
 from plugin_core.audio.frames import BlockHeads
 from plugin_core.audio.movie import DAMAGE, Boxes, OddBoxError, find_track, list_boxes, list_places, read_index
 from plugin_core.audio.source_file import AGAIN, LEAP, Window, damaged
@@ -28,7 +28,8 @@ _ENTRY: Final = 36
 """Bytes of what describes sound, in its first version."""
 _ANEW: Final = f"{AGAIN}, or save it anew with the program that wrote it"
 
-SAMPLE_TAGS: Final = (1, 3, 6, 7, 0xFFFE)
+EXTENSIBLE: Final = 0xFFFE
+SAMPLE_TAGS: Final = (1, 3, 6, 7, EXTENSIBLE)
 """Of a WAV's codes, those of which each sample has bytes of its own."""
 _LAW_TAGS: Final = (6, 7)
 """Those of which a sample has one byte, whatever else is said."""
@@ -67,8 +68,6 @@ _PREDICTORS: Final = bytes(range(7))
 _GSM_MARKS: Final = bytes(range(0xD0, 0xE0))
 _KUKI: Final = 24
 """Bytes of what an ALAC says of itself (ALACMagicCookieDescription)."""
-CAF_TABLE: Final = 24
-"""Bytes that precede the sizes of a CAF's packets."""
 _CAF_HEAD: Final = 4
 """Bytes in front of its sound, an edit count."""
 _TUNED: Final = bytes((40, 10, 14))
@@ -153,6 +152,12 @@ class SoundHeader(NamedTuple):
         return int.from_bytes(self.chunks[name][at : at + width], self.order)
 
     @property
+    def tag(self) -> int:
+        """The code of a WAV's sound: what is meant where that is told further behind."""
+        code = self.read(b"fmt ", 0)
+        return self.read(b"fmt ", 24) if code == EXTENSIBLE else code
+
+    @property
     def head(self) -> int:
         """Bytes in front of the samples."""
         if b"COMM" in self.chunks:
@@ -191,7 +196,7 @@ def refuse_odd_header(path: Path, said: SoundHeader) -> None:
 def measure_sample(said: SoundHeader) -> int:
     """Return the bytes of a sample of each channel, or of what is coded together; 0 where that is not told."""
     if b"fmt " in said.chunks:
-        code, channels, width, bits = (said.read(b"fmt ", at) for at in (0, 2, 12, 14))
+        code, (channels, width, bits) = said.tag, (said.read(b"fmt ", at) for at in (2, 12, 14))
         if code in SAMPLE_TAGS:
             return channels * (1 if code in _LAW_TAGS else -(-bits // 8))
         return width if code in (MS_ADPCM, IMA_ADPCM, GSM, _G721) else 0
@@ -209,7 +214,7 @@ def _read_aiff_size(said: SoundHeader) -> int:
 def _read_sizes(said: SoundHeader) -> _Sizes | None:
     """Return what is said of samples of which each has bytes of its own; None where nothing can contradict it."""
     if b"fmt " in said.chunks:
-        code, channels, width, bits = (said.read(b"fmt ", at) for at in (0, 2, 12, 14))
+        code, (channels, width, bits) = said.tag, (said.read(b"fmt ", at) for at in (2, 12, 14))
         rate, second = (said.read(b"fmt ", at, 4) for at in (4, 8))
         size = 1 if code in _LAW_TAGS else -(-bits // 8)
         # Where all but one of the numbers agree, decoders do as well.
@@ -283,19 +288,6 @@ def _refuse_odd_alac(path: Path, said: SoundHeader) -> None:
         raise damaged(path, None, "its magic cookie is none that an encoder writes")
     if table := said.chunks.get(b"pakt"):
         list_packets(path, table, said.size - _CAF_HEAD)
-
-
-def list_packets(path: Path, table: bytes, size: int) -> list[int]:
-    """Return the sizes of the packets of sound in CAF, by their table.
-
-    Raises:
-        SourceError: together they are not as long as the sound.
-    """
-    packets = int.from_bytes(table[:8], "big")
-    sizes = list(islice(list_numbers(table[CAF_TABLE:]), packets))
-    if sizes and (len(sizes) < packets or sum(sizes) != size):
-        raise damaged(path, None, f"its {packets} packets have {sum(sizes)} bytes and its sound {size}")
-    return sizes
 
 
 def read_blocks(said: SoundHeader, first: bytes) -> BlockHeads | None:

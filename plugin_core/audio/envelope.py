@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from plugin_core.audio.source_file import LEAP, Window, read_at
+from plugin_core.audio.source_file import LEAP, Window, damaged, read_at
 
 _ID3V1: Final = 128
 _ID3V1_PLUS: Final = 227
@@ -20,6 +21,8 @@ _LYRICS: Final = 15
 _HAS_FOOTER: Final = 0x10
 _HAS_HEADER: Final = 1 << 31
 _MOST_CHUNKS: Final = 10_000
+CAF_TABLE: Final = 24
+"""Bytes that precede the sizes of a CAF's packets."""
 _WIDEST: Final = 9
 """Bytes of a number."""
 
@@ -193,3 +196,16 @@ def list_numbers(data: bytes) -> Iterator[int]:
             number = width = 0
         elif width == _WIDEST:
             return
+
+
+def list_packets(path: Path, table: bytes, size: int) -> list[int]:
+    """Return the sizes of the packets of sound in CAF, by their table.
+
+    Raises:
+        SourceError: together they are not as long as the sound.
+    """
+    packets = int.from_bytes(table[:8], "big")
+    sizes = list(islice(list_numbers(table[CAF_TABLE:]), packets))
+    if sizes and (len(sizes) < packets or sum(sizes) != size):
+        raise damaged(path, None, f"its {packets} packets have {sum(sizes)} bytes and its sound {size}")
+    return sizes

@@ -12,8 +12,15 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.claims import check_claim
-from plugin_core.audio.contradiction import CAF_TABLE, list_packets
-from plugin_core.audio.envelope import SVX, SVX_FORMS, find_audio, list_chunks, measure_tag
+from plugin_core.audio.envelope import (
+    CAF_TABLE,
+    SVX,
+    SVX_FORMS,
+    find_audio,
+    list_chunks,
+    list_packets,
+    measure_tag,
+)
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.interleaved import ASF, read_asf, read_avi
 from plugin_core.audio.movie import is_movie

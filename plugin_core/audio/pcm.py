@@ -14,6 +14,7 @@ import msgspec
 
 from plugin_core.audio.contradiction import (
     AIFF_GSM,
+    EXTENSIBLE,
     GSM,
     GSM_BYTES,
     GSM_FRAME,
@@ -51,7 +52,6 @@ _SLOPPY_BYTES: Final = 64
 """Some programs count their own header among the sound; more than that is missing."""
 _MOST_IN_WAV: Final = 0xFFFF0000
 _MPEG_TAGS: Final = (0x50, 0x55)
-_EXTENSIBLE: Final = 0xFFFE
 _BLOCK_CODES: Final = (b"ima4", *AIFF_GSM, b"dwvw", b"DWVW", b"ADP4", b"MAC3", b"MAC6")
 """Of an AIFF's, those of which it has not."""
 _ADPCM_TAGS: Final = (MS_ADPCM, IMA_ADPCM)
@@ -142,11 +142,10 @@ def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | 
         is_wrong |= behind.is_sound or is_odd or is_more or (is_patched and (missing > 0 or not one.is_told))
         held = has - part - said.head
         told, there = told + (one.told - filler - said.head if one.is_told else held), there + held
-        layouts.append(
-            _lay_out_odd(one, one.body + has) if is_odd else _lay_out(window, one, stop, is_patched=is_patched)
-        )
+        whole = _lay_out(window, one, stop, is_patched=is_patched)
+        layouts.append(_lay_out_odd(one, one.body + has) if is_odd else whole)
         if behind.seam is None:
-            if len(layouts) == 1 and ((not is_wrong and _needs_ffmpeg(window, one, has)) or _is_planar(window, one)):
+            if len(layouts) == 1 and ((not is_wrong and _needs_ffmpeg(window, one, has)) or _is_misread(one, said)):
                 return Structure(needs_ffmpeg=True)
             break
         start = behind.seam
@@ -159,7 +158,7 @@ def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | 
         return None
     return Structure(
         layouts=tuple(layouts) if is_wrong or len(layouts) > 1 else (),
-        told=told / there if told != there else None,
+        told=told / there if there and told != there else None,
         container="WAV" if magic == b"RIFF" else "",
         note=note,
     )
@@ -167,10 +166,9 @@ def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | 
 
 def _describe_rate(path: Path, said: SoundHeader) -> str:
     """Say of plain samples in a WAV that they have another rate by the bytes of a second."""
-    if said.read(b"fmt ", 0) not in SAMPLE_TAGS or said.read(b"fmt ", 14) % 8:
-        return ""
     (rate, second), width = (said.read(b"fmt ", at, 4) for at in (4, 8)), measure_sample(said)
-    if not width or second in (0, rate * width):
+    is_plain = said.tag in SAMPLE_TAGS and said.read(b"fmt ", 14) % 8 == 0
+    if not (is_plain and width) or second in (0, rate * width):
         return ""
     return f"{path.name} says {rate} Hz, and {second / width:.0f} Hz by its bytes a second: the first may be wrong"
 
@@ -243,9 +241,11 @@ def _needs_ffmpeg(window: Window, one: _Recording, size: int) -> bool:
     return width > 0 and size % width > 0
 
 
-def _is_planar(window: Window, one: _Recording) -> bool:
-    """Tell whether the channels of an 8SVX follow each other, which libsndfile takes for samples in turn."""
-    return b"CHAN" in one.chunks and _read_field(window, one, one.chunks[b"CHAN"].body, 4) == _SVX_STEREO
+def _is_misread(one: _Recording, said: SoundHeader) -> bool:
+    """Tell whether libsndfile would take channels that follow each other for samples in turn, or ADPCM for samples."""
+    if one.magic != b"riff" or b"fmt " not in said.chunks:
+        return b"CHAN" in said.chunks and said.read(b"CHAN", 0, 4) == _SVX_STEREO
+    return said.read(b"fmt ", 0) == EXTENSIBLE and said.tag not in SAMPLE_TAGS
 
 
 def _read_code(window: Window, one: _Recording) -> int | None:
@@ -370,7 +370,7 @@ def _rename(window: Window, one: _Recording) -> dict[int, bytes]:
     """Return what libsndfile is told instead: the name of a kind, and in a W64 what an extensible header means."""
     patches = {one.start: one.magic} if window.take(one.start, 4) != one.magic else {}
     about = one.chunks.get(b"fmt ")
-    if one.magic == b"riff" and about is not None and _read_code(window, one) == _EXTENSIBLE:
+    if one.magic == b"riff" and about is not None and _read_code(window, one) == EXTENSIBLE:
         meant = window.take(about.body + 24, 2)
         # It takes all of them for integers.
         patches |= {about.body: meant} if int.from_bytes(meant, "little") in SAMPLE_TAGS[1:-1] else {}

@@ -12,7 +12,8 @@ import soundfile
 
 from plugin_core.audio.envelope import list_numbers
 from plugin_core.audio.samples import Samples
-from tests.audio_files import encode, make_song
+from plugin_core.errors import SourceError
+from tests.audio_files import encode, make_song, write_samples
 from tests.plugin_core.audio.library import read_whole, refuse
 from tests.plugin_core.audio.test_probe import needs_ffmpeg
 
@@ -293,6 +294,17 @@ def test_rate_that_is_another_by_the_bytes_of_a_second_is_said(tmp_path: Path, f
     assert read_whole(path)[1] == "", "it is not told"
 
 
+@needs_ffmpeg
+@pytest.mark.parametrize("form", ["wav", "w64"])
+def test_adpcm_behind_an_extensible_header_is_read(tmp_path: Path, form: str) -> None:
+    song = write_samples(tmp_path / "song.wav", SONG, 96000, subtype="PCM_16")
+    path = encode(song, tmp_path / f"coded.{form}", "-c:a", "adpcm_ms", "-f", form)
+    assert b"\xfe\xff\2\0\0\x77\1\0" in path.read_bytes()
+    read, note = read_whole(path)
+    assert np.abs(read[: len(SONG)] - SONG).mean() < 0.005
+    assert note == ""
+
+
 @pytest.mark.parametrize("frames", [5 * 320, 6 * 320])
 def test_gsm_of_which_the_byte_that_makes_its_size_even_is_counted_is_read_without_it(
     tmp_path: Path, frames: int
@@ -353,3 +365,6 @@ def test_au_that_holds_a_part_of_a_sample_is_read_and_said(tmp_path: Path, endia
     samples, note = read_whole(path)
     assert np.abs(samples - SONG[:-1]).max() < 2**-14
     assert note == "song.au is 1 sample shorter than its header says: all that it holds was read"
+    path.write_bytes(data[:8] + (3).to_bytes(4, order) + data[12:27])
+    with pytest.raises(SourceError, match="holds no samples"):
+        read_whole(path)
