@@ -163,11 +163,19 @@ def load_plugins(entry_points: Iterable[EntryPoint] | None = None, environ: Mapp
     """
     manager = pluggy.PluginManager("stembridge")
     manager.add_hookspecs(hookspecs)
-    found = metadata.entry_points(group=GROUP) if entry_points is None else entry_points
+    found = _find_installed() if entry_points is None else entry_points
     only = environ.get("STEMBRIDGE_PLUGINS")
     wanted = None if only is None else {name.strip() for name in only.split(",")}
     points = [point for point in found if wanted is None or point.name in wanted]
     return Plugins(manager, tuple(_load(manager, point) for point in sorted(points, key=_is_foreign)))
+
+
+def _find_installed() -> list[metadata.EntryPoint]:
+    """Return the installed ones: of some hundred distributions only what names the group is parsed."""
+    named = [one for one in metadata.distributions() if f"[{GROUP}]" in (one.read_text("entry_points.txt") or "")]
+    # Of two installations of one distribution that which is imported.
+    first = {_read_distribution(one)[0]: one for one in reversed(named)}
+    return [point for one in reversed(first.values()) for point in one.entry_points if point.group == GROUP]
 
 
 def _load(manager: pluggy.PluginManager, point: EntryPoint) -> LoadedPlugin:

@@ -2,9 +2,10 @@
 
 ``Popen`` and ``run`` are ``subprocess``'s for ``[sys.executable, "-m", MODULE, ...]``; a new session takes the terminal
 that it reads from. The processes are as real as others (a pid, signals, streams, an environment and a session of their
-own), but three things are not a new interpreter's: what ``ps`` shows, what is imported and read (the system's
-certificates, the kinds of files) when the first line runs, and how many threads OpenBLAS has. Tests of start-up, of the
-process list and of streams that are closed start theirs by ``subprocess``.
+own), but three things are not a new interpreter's: what ``ps`` shows, what is imported, read (the system's
+certificates, the kinds of files) and worked out (types, bytecode that has run) when the first line runs, and how many
+threads OpenBLAS has. Tests of start-up, of the process list and of streams that are closed start theirs by
+``subprocess``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import array
 import atexit
 import fcntl
+import functools
 import gc
 import importlib
 import io
@@ -25,10 +27,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import termios
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -299,6 +302,45 @@ def _end(code: object) -> NoReturn:
     os._exit(status)
 
 
+def _warm_up() -> None:
+    """Separate a song: code that has run, and types that were looked at, are quicker in all that are forked then."""
+    from plugin_core.cli.app import run as run_command
+    from tests.audio_files import write_song
+    from tests.simulators.mvsep import PREMIUM_TOKEN, Behaviour, MvsepSimulator
+    from tests.simulators.mvsep.walks import INSTANT
+
+    before = dict(os.environ)
+    simulator = MvsepSimulator(audio="echo", behaviour=Behaviour(walk=INSTANT))
+    said = io.StringIO()
+    with tempfile.TemporaryDirectory() as name, simulator as service, redirect_stdout(said), redirect_stderr(said):
+        song = write_song(Path(name, "Song.flac"), 1.0, subtype="PCM_16")
+        os.environ |= {
+            "STEMBRIDGE_HOME": f"{name}/home",
+            "STEMBRIDGE_MVSEP_API_TOKEN": PREMIUM_TOKEN,
+            "STEMBRIDGE_MVSEP_BASE_URL": service.api,
+            "STEMBRIDGE_MVSEP_POLL_FIRST": "0.01",
+        }
+        code = run_command(["--quiet", "separate", str(song), "--provider", "mvsep", "--model", "40", "--yes"])
+    if code or len(threading.enumerate()) > 1:
+        raise SystemExit(f"the first song failed, or left threads: {said.getvalue()}")
+    os.environ.clear()
+    os.environ.update(before)
+    _forget_all()
+
+
+def _forget_all() -> None:
+    """Leave nothing that was learnt from one environment to commands in another."""
+    from plugin_core.transfer import pauses, redaction
+
+    pauses._shared.clear()
+    redaction._forms, redaction._known = frozenset(), None
+    for thing in gc.get_objects():
+        if isinstance(thing, functools._lru_cache_wrapper) and thing.__module__.startswith(
+            ("plugin_core", "stembridge")
+        ):
+            thing.cache_clear()
+
+
 def main() -> NoReturn:
     """Import what takes long, and serve."""
     for name in HEAVY:
@@ -311,6 +353,7 @@ def main() -> NoReturn:
                 if not found.name.endswith(("__main__", "mutagen.m4a")):  # one runs, the other is deprecated
                     with suppress(ImportError):
                         importlib.import_module(found.name)
+    _warm_up()
     mimetypes.init()
     with suppress(Exception):  # as it is told to whoever needs them
         sys.modules["plugin_core.transfer.clients"].trust_of_environment()

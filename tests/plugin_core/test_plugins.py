@@ -6,6 +6,7 @@ import inspect
 import logging
 from collections.abc import Callable, Generator
 from importlib import metadata
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -43,6 +44,21 @@ def test_builtin_separator_comes_through_its_entry_point() -> None:
     assert {plugin.name: plugin.error for plugin in plugins.loaded}["local"] == ""
     found = plugins.collect("register_separators", lambda each: str(each.name), settings=Settings())
     assert "local" in found
+
+
+def test_of_two_installations_of_one_plugin_the_first_on_the_path_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, version in (("behind", "1.0"), ("before", "2.0")):
+        installed = tmp_path / name / f"a_plugin-{version}.dist-info"
+        installed.mkdir(parents=True)
+        (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: a-plugin\nVersion: {version}\n")
+        points = "[stembridges]\nnone = a_plugin\n\n[stembridge]\nmine = a_plugin\n\n[other]\nyours = a_plugin\n"
+        (installed / "entry_points.txt").write_text(points)
+        (tmp_path / name / "a_plugin.py").write_text("")
+        monkeypatch.syspath_prepend(tmp_path / name)
+    found = [one for one in load_plugins(environ={}).loaded if one.module == "a_plugin"]
+    assert found == [("mine", "a_plugin", "2.0", (), "")]
 
 
 def test_plugins_variable_restricts_what_is_loaded() -> None:

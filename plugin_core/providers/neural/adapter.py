@@ -86,7 +86,12 @@ class NeuralSeparator(LocalEngine):
         super().__init__(speeds)
         self.settings = settings
         self._library = library
-        self._catalogue = read_catalogue() if catalogue is None else catalogue
+        self._given = catalogue
+
+    @property
+    def _catalogue(self) -> Mapping[str, NeuralModel]:
+        # Commands that have nothing to do with it should not wait for its manifest.
+        return read_catalogue() if self._given is None else self._given
 
     async def slots(self) -> int:
         return self.settings.workers
