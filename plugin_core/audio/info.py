@@ -22,6 +22,8 @@ silence that an encoder adds at the end."""
 _MUCH_SECONDS: Final = 0.5
 _EDIT_SECONDS: Final = 0.05
 """By so much an edit may end behind the sound: some writers count what an encoder puts in front."""
+_HIDING: Final = (b"edts", b"free", b"skip")
+"""Boxes in which an edit list may lie: as one, or as none."""
 _LATE: Final = 962
 """Samples by which the decoder of HE-AAC comes late; some writers count them among the silence in front, others not."""
 
@@ -214,14 +216,14 @@ def _read_gapless(movie: Movie, sample_rate: int, length: int, padding: int) -> 
     return Timeline((Piece(0, scale * start, scale * (start + samples), padding),), is_raw=True)
 
 
-def check_index(path: Path, descriptor: int, movie: Movie | None, *, is_plain: bool) -> str:
+def check_index(path: Path, descriptor: int, movie: Movie | None, codec: str) -> str:
     """Hold the index of an MP4 or QuickTime file against itself; return what people should know of its edit list.
 
     Args:
         path: the file.
         descriptor: of the file.
         movie: what is read of the index; None where it is damaged.
-        is_plain: whether its sound is plain samples.
+        codec: ffprobe's name.
 
     Raises:
         SourceError: it describes the sound in several ways, of which ffmpeg reads one alone.
@@ -233,9 +235,13 @@ def check_index(path: Path, descriptor: int, movie: Movie | None, *, is_plain: b
         if track is None:
             return ""
         content = Boxes(track).inside(b"mdia", b"minf").only(b"stbl")
+        is_plain = codec.startswith("pcm_")
         _refuse_several(path, content, is_plain=is_plain)
-        bar = 0.0 if is_plain else _EDIT_SECONDS
-        if movie is not None and not movie.is_fragmented and not _are_edits_right(index, track, movie, bar):
+        bar = 0.0 if is_plain or _PADDING.get(codec) == 0 else _EDIT_SECONDS
+        is_hidden = any(name not in _HIDING and bytes(content[4:8]) == b"elst" for name, content in split_boxes(track))
+        if movie is None or movie.is_fragmented:
+            return ""
+        if is_hidden or not _are_edits_right(index, track, movie, bar):
             return (
                 f"{path.name} has an edit list that contradicts its other lengths: what it plays was read, which may be"
                 " wrong"

@@ -237,7 +237,7 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
         info = probe_with_ffprobe(ffprobe, path, movie, extent.span)
     if info.container == "M4A":
         is_plain = info.codec.startswith("pcm_")
-        said = check_index(path, descriptor, movie, is_plain=is_plain)
+        said = check_index(path, descriptor, movie, info.codec)
         if is_plain:
             refuse_odd_tables(path, descriptor)
         said = said or (describe_index(path) if movie is None else "")

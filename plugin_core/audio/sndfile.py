@@ -33,6 +33,14 @@ UNKNOWN_FRAMES: Final = 2**62
 _COUNT_FRAMES: Final = 1 << 16
 _PADDED: Final = 16
 """Bits that fill the last two bytes, which may be as many samples."""
+_OGG_ORDERS: Final = {
+    3: (0, 2, 1),
+    5: (0, 2, 1, 3, 4),
+    6: (0, 2, 1, 5, 3, 4),
+    7: (0, 2, 1, 6, 5, 3, 4),
+    8: (0, 2, 1, 7, 5, 6, 3, 4),
+}
+"""Where Vorbis and Opus have the channels of a WAV, by their number (Vorbis I, 4.3.9): the centre is their second."""
 _CONTAINERS: Final = {"WAVEX": "WAV"}
 
 _ENCODINGS: Final = {
@@ -273,7 +281,9 @@ def read_block(opened: SequentialFile, frames: int, dtype: str, position: int) -
         count = opened.buffer_read_into(block, dtype=dtype)
     if count < len(block) and opened.view is not None and opened.view.trouble is not None:
         raise opened.view.trouble
-    return block[:count]
+    is_ogg = opened.format == "OGG" and opened.subtype in ("VORBIS", "OPUS")
+    order = _OGG_ORDERS.get(opened.channels) if is_ogg else None
+    return block[:count] if order is None else np.take(block[:count], order, axis=1)
 
 
 def count_decoded(opened: soundfile.SoundFile) -> int:

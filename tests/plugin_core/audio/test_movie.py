@@ -58,12 +58,16 @@ def test_edit_as_long_as_the_sound_with_what_primes_its_decoder_is_right(library
     assert (np.array_equal(read[: len(whole)], whole), note) == (True, "")
 
 
-@pytest.mark.parametrize(("codec", "start"), [("aac", 4096), ("pcm_s16le", 100)])
+@pytest.mark.parametrize(("codec", "start"), [("aac", 4096), ("alac", 100), ("pcm_s16le", 100)])
 def test_edit_that_ends_behind_the_sound_is_said(library: Library, tmp_path: Path, codec: str, start: int) -> None:
     path = encode(library.file("s.wav"), tmp_path / "s.mov", "-c:a", codec, "-t", "1")
-    path.write_bytes(change(path.read_bytes(), b"elst", 12, start))
-
+    data = path.read_bytes()
+    path.write_bytes(change(data, b"elst", 12, start))
     assert EDITED in read_whole(path)[1]
+    # A box of which the name is damaged is passed over; one that was freed is none.
+    for name, is_said in ((b"fdts", True), (b"free", False)):
+        path.write_bytes(data.replace(b"edts", name))
+        assert (EDITED in read_whole(path)[1]) == is_said
 
 
 def test_silence_in_front_that_contradicts_the_track_is_said(library: Library, tmp_path: Path) -> None:

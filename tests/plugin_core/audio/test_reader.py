@@ -235,6 +235,18 @@ def test_mp3_without_a_length_is_read_to_its_end(tmp_path: Path) -> None:
     assert len(read_all(encode(source, tmp_path / "a.mp3", "-write_xing", "0"))) == pytest.approx(132_300, abs=3000)
 
 
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_channels_of_an_ogg_have_the_order_of_a_wav(tmp_path: Path, subtype: str) -> None:
+    """The second of six is the centre, and the last the deepest."""
+    loudness = np.arange(1, 7) / 10
+    samples = np.sin(np.arange(48000) * 2 * np.pi * 60 / 48000)[:, None] * loudness
+    soundfile.write(tmp_path / "s.ogg", samples, 48000, format="OGG", subtype=subtype)
+
+    read = read_all(tmp_path / "s.ogg")
+
+    assert np.argsort(read.std(axis=0)).tolist() == np.argsort(loudness[[0, 2, 1, 5, 3, 4]]).tolist()
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
 def test_nan_and_infinity_are_named_with_their_time(tmp_path: Path, bad: float, subtype: str) -> None:
