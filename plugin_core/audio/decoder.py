@@ -57,7 +57,8 @@ _COMPLAINANT: Final = re.compile(rb"\[([\w,]+) @ ")
 _EMPTY: Final = re.compile(rb"Error (while decoding|submitting) .*Invalid argument$")
 """What ffmpeg says of a packet of AAC without a byte: by such an AVI puts off what comes later."""
 _BROKEN: Final = re.compile(rb"Error (while decoding|submitting) ")
-_CUT_OUT: Final = frozenset({"AC3", "EAC3", "MPEG", "TS"})
+_WRONG: Final = b"CRC mismatch"
+_CUT_OUT: Final = frozenset({"AC3", "EAC3", "MPEG"})
 """What may begin in the middle of a frame, as all but the first file of a DVD do: ffmpeg takes that for damage."""
 _TORN_SECONDS: Final = 0.05
 """More than a frame of what such hold, but for 8 kHz."""
@@ -122,9 +123,9 @@ class FfmpegDecoder:
         told = [line for line in told if not _HARMLESS.search(line.replace(name, b""))]
         if _has_empty_packets(self._info):
             told = [line for line in told if not _EMPTY.search(line)]
-        if "-xerror" not in self._command and len(_BROKEN.findall(b"\n".join(told))) > self._torn:
-            raise damaged(self._path, None)
         said = b"\n".join(told).strip()
+        if "-xerror" not in self._command and (_WRONG in said or len(_BROKEN.findall(said)) > self._torn):
+            raise damaged(self._path, None)
         if _CHANGED in said:
             raise SourceError(
                 f"{show_path(self._path)} changes its sample rate or channels at "

@@ -474,6 +474,17 @@ def test_sound_that_begins_in_the_middle_of_a_frame_is_read(
 
 
 @needs_ffmpeg
+@pytest.mark.parametrize("first", [0, 3003])
+def test_frame_with_a_wrong_checksum_is_damage_wherever_the_sound_begins(
+    library: Library, tmp_path: Path, first: int
+) -> None:
+    data = bytearray(library.file("s.ac3").read_bytes()[first:])
+    data[7 if not first else len(data) // 2] ^= 0x40
+    with pytest.raises(SourceError, match="is damaged"):
+        read_whole(library.copy("s.ac3", tmp_path, data))
+
+
+@needs_ffmpeg
 @pytest.mark.parametrize("name", ["s.ts", "s.mpg"])
 def test_sound_whose_rate_changes_in_its_middle_is_refused(library: Library, tmp_path: Path, name: str) -> None:
     """ffmpeg would give what follows at the rate, and in the channels, of what is first."""
