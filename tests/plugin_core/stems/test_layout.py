@@ -27,6 +27,8 @@ def test_numbers_and_back(tmp_path: Path, depth: int, name: str, second: str) ->
         assert layout.locate(layout.unit_at(destination, number)) == (destination, number)
     assert layout.files_at(destination, 1) == [destination / name]
     assert layout.files_at(destination, 3)[0].is_relative_to(destination)
+    assert layout.number_of(destination, layout.files_at(destination, 3)) == 3
+    assert layout.number_of(destination, [tmp_path / "elsewhere.flac"]) is None
 
 
 def test_foreign_target_is_refused(tmp_path: Path) -> None:

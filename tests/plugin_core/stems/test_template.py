@@ -116,6 +116,14 @@ def test_shortening_keeps_combining_marks_with_their_letter() -> None:
         assert len(kept) % 2 == 0
 
 
+def test_name_gives_way_to_its_mark_before_a_template_is_refused() -> None:
+    template = "y" * (MAX_BYTES - len(" (9999)~12345678Vocals.flac")) + "{name}{stem}.{ext}"
+    path = render("/m/a long name.flac", template)
+    assert count_bytes(path.name) + len(" (9999)") == MAX_BYTES
+    with pytest.raises(UsageError, match="bytes"):
+        render("/m/a long name.flac", f"y{template}")
+
+
 def test_template_too_long_in_itself() -> None:
     with pytest.raises(UsageError, match="bytes"):
         render("/m/a.flac", "y" * 260 + "{name}{stem}.{ext}")

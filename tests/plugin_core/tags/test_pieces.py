@@ -152,11 +152,13 @@ def test_picture_that_was_written_elsewhere_is_little(tmp_path: Path) -> None:
     new: list[Piece] = [
         (0, 1000),
         b"a longer title" + SOUND[10_000:200_000],
-        b"more" + SOUND[200_000:400_000],
+        (0, 100),
+        b"more" + SOUND[200_000:300_000],
+        (0, 50),
+        SOUND[300_000:400_000],
         (391_000, 8000),
     ]
-    made = new[1:3]
-    whole = SOUND[:1000] + b"".join(piece for piece in made if isinstance(piece, bytes)) + SOUND[1000:9000]
+    whole = b"".join(piece if isinstance(piece, bytes) else old[piece[0] : sum(piece)] for piece in new)
     recipe, found = way_back(tmp_path, old, whole, new)
     assert found == old
     assert len(recipe) < 1000
@@ -165,6 +167,11 @@ def test_picture_that_was_written_elsewhere_is_little(tmp_path: Path) -> None:
 def test_too_much_gives_no_recipe(tmp_path: Path) -> None:
     (tmp_path / "old").write_bytes(SOUND[: 2 * MAX_RECIPE])
     assert write_recipe([b"x"], tmp_path / "old") == b""
+
+
+def test_file_that_is_kept_whole_is_one_piece(tmp_path: Path) -> None:
+    (tmp_path / "old").write_bytes(SOUND[:1000])
+    assert read_recipe(write_recipe([b"head", (0, 1000)], tmp_path / "old")) == [(4, 1000)]
 
 
 @pytest.mark.parametrize("recipe", [b"", b"nonsense"], ids=["empty", "nonsense"])

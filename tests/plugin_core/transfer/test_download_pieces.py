@@ -215,3 +215,13 @@ def test_what_comes_whole_leaves_no_note_of_an_earlier_file(tmp_path: Path) -> N
     again.open("place")
     again.close()
     assert (again.note, again.length) == (None, 0)
+
+
+def test_a_part_that_was_taken_up_leaves_nothing_but_the_file(tmp_path: Path) -> None:
+    part = PartFile(tmp_path / "Song.part")
+    part.path.write_bytes(b"son")
+    part.note_path.write_bytes(msgspec.json.encode(NOTE))
+    part.open("place")
+    part.append([b"g"])
+    part.finish(tmp_path / "Song")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"Song": b"song"}
