@@ -135,7 +135,7 @@ class Publication(msgspec.Struct, frozen=True):
                     self._take_back(moved)
                     return False
                 moved.append((source, place))
-        except OSError:
+        except (OSError, StembridgeError):
             self._take_back_leniently(moved)
             raise
         return True

@@ -32,10 +32,10 @@ class FileReader:
         path: for messages.
         file: opened.
         offset: bytes before the stretch.
-        length: bytes of the stretch; default all that follow.
+        length: bytes of the stretch; None for all that follow.
     """
 
-    def __init__(self, path: Path, file: BinaryIO, offset: int = 0, length: int | None = None) -> None:
+    def __init__(self, path: Path, file: BinaryIO, offset: int, length: int | None) -> None:
         self.path = path
         self._file = file
         self._stamp = _stamp(file)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from plugin_core.errors import PlacementError
+from plugin_core.errors import PlacementError, ResultError
 from plugin_core.files.placement import rename_exclusive
 from plugin_core.model import Stem
 from plugin_core.stems import publication
@@ -162,6 +162,23 @@ def test_touched_earlier_result_stays(tmp_path: Path, change: str) -> None:
     assert tree(scene.music) == before | dict(zip(numbered(scene, 2), OWN.values(), strict=True))
 
 
+def test_place_of_an_edited_result_is_not_chosen(scene: Scene) -> None:
+    earlier = earlier_result(scene)
+    assert choose_target(scene.layout, scene.music, earlier) == scene.layout.unit_at(scene.music, 1)
+    earlier[0].path.write_bytes(b"mine")
+    assert choose_target(scene.layout, scene.music, earlier) == scene.layout.unit_at(scene.music, 2)
+
+
+def test_earlier_result_deep_below_the_destination_is_swapped(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.layout, scene.stems = stage(scene.staging, 2, {"Artist/Song/Bass.flac": b"1"})
+    place = scene.music / "Artist/Song/Bass.flac"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"earlier")
+    scene.run((make_stem(place),))
+    assert tree(scene.music) == {"Artist/Song/Bass.flac": b"1"}
+
+
 def test_result_edited_at_the_last_moment_stays(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     earlier = earlier_result(scene)
 
@@ -271,6 +288,17 @@ def test_stems_that_are_nowhere_are_said(scene: Scene) -> None:
         scene.run(target=target)
 
 
+def test_earlier_files_stay_when_one_of_the_new_ones_is_nowhere(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, FLAT)
+    earlier = earlier_result(scene)
+    before = tree(scene.music)
+    scene.stems[-1].path.unlink()
+    with pytest.raises(ResultError, match="neither in staging nor in its place"):
+        scene.run(earlier)
+    assert tree(scene.music) == before
+    assert scene.stems[0].path.read_bytes() == b"bass"
+
+
 def test_refused_rename_is_one_line(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(old: Path, new: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
@@ -376,16 +404,16 @@ def test_a_session_is_put_beside_stems_that_stand_and_never_over_anything(tmp_pa
     scene = Scene(tmp_path)
     stems = scene.run()
     place = scene.music / "Song.stems/Song.list"
-    data = say_where(place, [stem.path for stem in stems])
+    data, staging = say_where(place, [stem.path for stem in stems]), tmp_path / "staging" / "id2"
     for _ in range(2):
-        placed = complete(stems, [SESSION], [place], scene.staging)
+        placed = complete(stems, [SESSION], [place], staging)
         assert (placed.stems, placed.notes, place.read_bytes()) == (stems, (), data)
         assert [make_stem(place).sha256] == [one.sha256 for one in placed.projects]
     place.write_bytes(b"mine")
-    refused = complete(stems, [SESSION], [place], scene.staging)
+    refused = complete(stems, [SESSION], [place], staging)
     assert (refused.projects, place.read_bytes()) == ((), b"mine")
     assert refused.notes == ("Song.list is there and not as it would be made: it stays as it is",)
-    assert tree(scene.staging) == {}
+    assert tree(staging) == {}
 
 
 def test_an_equal_session_that_stands_is_not_taken_back_with_what_another_hinders(tmp_path: Path) -> None:
