@@ -60,6 +60,27 @@ def test_a_clock_that_is_put_back_makes_no_limit_young() -> None:
     asyncio.run(ask(Counted(Service(Path("nowhere")))))
 
 
+@pytest.mark.parametrize("fault", [None, RefusedError("token revoked")], ids=["told", "unknown"])
+def test_a_limit_is_asked_for_again_when_it_is_old_and_not_before(work: FakeWork, fault: Exception | None) -> None:
+    now, answered = [7000.0], asyncio.Event()
+
+    async def look() -> list[bool]:
+        limits, job = Slots(lambda _: work, lambda: now[0], Policy(slots_for=10.0), answered.set), make_job()
+        asked = []
+        for seconds in (0.0, 9.0, 2.0):
+            now[0] += seconds
+            answered.clear()
+            limits.current([job])
+            await asyncio.gather(*limits._asking.values())
+            asked.append(answered.is_set())
+            assert limits.current([job]) == {job.account: 1}
+        return asked
+
+    work.limit = 0
+    work.fail("slots", [fault, fault])
+    assert asyncio.run(look()) == [True, False, True]
+
+
 def test_a_link_that_an_error_repeats_is_not_kept(engine: Engine, store: JobStore, work: FakeWork) -> None:
     job, _ = store.add(make_job())
     work.fail("poll", [ServiceError("cannot read https://x/?q-ak=AKID&q-signature=0123", remedy="see token=abcd")])
@@ -333,6 +354,28 @@ def test_unknown_slots_count_as_one(engine: Engine, store: JobStore, work: FakeW
     assert problem is not None and problem.message == "token revoked"
 
 
+def test_a_question_still_out_ends_with_the_run(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    store.add(make_job())
+    ended: list[str] = []
+
+    async def ask_for_ever() -> None:
+        stop.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("question")
+
+    async def leave() -> None:
+        await engine.run(stop=stop)
+        await asyncio.sleep(0)
+        ended.append("loop")
+
+    stop = asyncio.Event()
+    work.fail("slots", [ask_for_ever])
+    asyncio.run(leave())
+    assert ended == ["question", "loop"]
+
+
 def test_jobs_added_meanwhile_are_noticed(engine: Engine, store: JobStore, store_place: Place, work: FakeWork) -> None:
     store.add(make_job(1))
     added: list[Job] = []
@@ -414,9 +457,26 @@ def test_lost_job_is_dropped(engine: Engine, store: JobStore, store_place: Place
 
 
 @pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (SettingsError("no such provider"), "SettingsError", "no such provider"),
+        (KeyError("key"), "PluginError", "fake broke with KeyError: 'key'"),
+    ],
+    ids=["missing", "broken"],
+)
+@pytest.mark.parametrize(
     ("started", "state"), [(False, JobState.FAILED), (True, JobState.RUNNING)], ids=["queued", "paid for"]
 )
-def test_missing_provider(store: JobStore, work: FakeWork, heard: Heard, started: bool, state: JobState) -> None:
+def test_missing_provider(
+    store: JobStore,
+    work: FakeWork,
+    heard: Heard,
+    started: bool,
+    state: JobState,
+    error: Exception,
+    kind: str,
+    said: str,
+) -> None:
     job, _ = store.add(make_job())
     if started:
         owner = store.new_owner()
@@ -425,14 +485,18 @@ def test_missing_provider(store: JobStore, work: FakeWork, heard: Heard, started
         assert store.save(claimed, msgspec.structs.replace(claimed, state=JobState.RUNNING), owner, True)
 
     def missing(job: Job) -> FakeWork:
-        raise SettingsError("no such provider")
+        raise error
 
     async def once() -> Done | Wait:
-        return await Engine(store, missing, heard, policy=FAST).advance(job.id)
+        return await Engine(store, missing, heard).advance(job.id)
 
+    began = store.clock()
     asyncio.run(once())
     stored = store.get(job.id)
-    assert stored.state is state and stored.problem is not None and stored.problem.message == "no such provider"
+    assert stored.state is state and stored.problem is not None
+    assert (stored.problem.kind, stored.problem.message) == (kind, said)
+    assert stored.attempts == int(started) and (stored.due > began) is started
+    assert heard.states == [state.value]
 
 
 def test_advance_does_what_a_job_waits_for(engine: Engine, store: JobStore, work: FakeWork) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -40,6 +40,7 @@ def run(
     template: str = DEFAULT_TEMPLATE,
     stopper: Stopper | None = None,
     tagged: Tagged | None = None,
+    report: Callable[[float], None] = lambda share: None,
     **wish: object,
 ) -> Treated:
     def tag(song: Path, audio: Path, stem: Path, title: str, provenance: Mapping[str, str]) -> None:
@@ -57,7 +58,7 @@ def run(
         staging=staging,
         provenance={"job": "id1"},
     )
-    return treat(task, tag, stopper or Stopper(), lambda share: None)
+    return treat(task, tag, stopper or Stopper(), report)
 
 
 def integers(path: Path, bits: int = 16) -> npt.NDArray[np.int64]:
@@ -346,7 +347,7 @@ def test_rate_and_mono_are_restored(tmp_path: Path) -> None:
         stereo = make_stems(1.5, 44100, 1)[name].repeat(2, axis=1)
         path = write_samples(tmp_path / f"{name}.wav", stereo, 44100, "PCM_24")
         parts.append(Part(stem=name, label=name, path=path))
-    treated = run(source, parts, stems=["bass"])
+    treated = run(source, parts, stems=["bass"], format="wav24")
     samples, rate = read_samples(by_name(treated)["bass"])
     assert (rate, samples.shape) == (48000, (72000, 1))
     assert np.abs(samples - stems["bass"])[1000:-1000].max() < 2e-3
@@ -463,6 +464,28 @@ def test_stops_between_blocks(tmp_path: Path) -> None:
         run(source, parts, stopper=stopper)
 
 
+def test_stops_between_stems(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    stopper = Stopper()
+
+    class Tags(list[tuple[Path, str, dict[str, str]]]):
+        def append(self, one: tuple[Path, str, dict[str, str]]) -> None:
+            super().append(one)
+            stopper.request()
+
+    tagged = Tags()
+    with pytest.raises(StoppedError):
+        run(source, parts, stopper=stopper, tagged=tagged)
+    assert len(tagged) == 1
+
+
+def test_what_is_computed_is_reported_as_it_goes_on(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path, 4.0, channels=1)
+    shares: list[float] = []
+    run(source, parts, minus=["drums"], report=shares.append)
+    assert shares == sorted(shares) and shares[0] == 0.0 and 0.5 < shares[-1] <= 1.0
+
+
 def test_flat_template(tmp_path: Path) -> None:
     source, parts = make_exact_song(tmp_path)
     treated = run(source, parts, template="{name} [{stem}] ({provider}).{ext}", stems=["bass"])
@@ -480,6 +503,7 @@ def test_results_that_are_no_audio_are_staged_as_they_came(tmp_path: Path) -> No
     found = by_name(treated)
     assert [found[name].read_bytes() for name in ("piano", "piano-2")] == [path.read_bytes() for path in midi]
     assert found["piano"].name == "Song - Piano.mid"
+    assert {stem.gain for stem in treated.stems} == {1.0}
     assert {path.suffix for path, _, _ in tagged} == {".flac"}
     assert set(found) == {*(part.stem for part in parts), "piano", "piano-2"}
 
@@ -524,6 +548,26 @@ def test_hot_parts_of_a_service_are_scaled_by_one_gain_or_kept_as_floats(tmp_pat
     assert not [note for note in scaled.notes if "clipped" in note]
     kept = run(source, loosen(parts), format=name, on_overload="float", stems=["drums"])
     np.testing.assert_array_equal(read_samples(by_name(kept)["drums"])[0], hot.astype(np.float32))
+
+
+def test_a_part_that_came_as_quiet_as_it_is_to_be_is_not_encoded_again(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    hot, rate = read_samples(parts[1].path)
+    gain = 10 ** (-6.1 / 20)
+    path = write_samples(tmp_path / "quiet.flac", hot * (2.0 / np.abs(hot).max() * gain), rate)
+    parts[1] = msgspec.structs.replace(parts[1], path=path, gain=gain)
+    treated = run(source, loosen(parts), format="flac16", on_overload="scale", stems=["drums"])
+    assert by_name(treated)["drums"].read_bytes() == path.read_bytes()
+    assert treated.stems[0].gain == gain
+
+
+def test_parts_that_only_together_lie_over_full_scale_are_scaled(tmp_path: Path) -> None:
+    stem = make_noise(44_100, peak=0.8)
+    source = inspect(write_samples(tmp_path / "Song.wav", 2 * stem, subtype="FLOAT"))
+    path = write_samples(tmp_path / "half.wav", stem, subtype="FLOAT")
+    parts = [Part(stem=name, label=name, path=path, exact=True) for name in ("vocals", "other")]
+    treated = run(source, parts, format="wav16", on_overload="scale")
+    assert {round(20 * np.log10(stem.gain), 6) for stem in treated.stems} == {-4.1}
 
 
 def test_stems_that_were_scaled_are_brought_back_to_the_song_s_level(tmp_path: Path) -> None:

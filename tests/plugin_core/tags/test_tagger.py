@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,39 @@ def test_disk_that_takes_no_copy_is_told_and_leaves_nothing(
         label(path)
     assert path.read_bytes() == before
     assert names(tmp_path) == ["source.flac"]
+
+
+@pytest.mark.parametrize("back", ["exactly", "fields"])
+def test_song_that_became_read_only_keeps_its_labels(tmp_path: Path, back: str) -> None:
+    path = make_source(tmp_path, "wav")
+    written = label(path)
+    path.chmod(0o444)
+    with pytest.raises(PlacementError, match=r"source\.wav is read-only"):
+        if back == "exactly":
+            restore_exactly(Writing(path, "mark"), written)
+        else:
+            restore_fields(Writing(path, "mark"), written.previous, written)
+    assert read_fields(path)["mood"] == ("Calm",)
+
+
+def test_copy_is_on_the_disk_before_it_takes_the_song_s_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, done = make_source(tmp_path, "wav"), []
+
+    def noted(name: str) -> Callable[..., None]:
+        real = getattr(tagger, name)
+
+        def call(*given: Any) -> None:
+            done.append(name)
+            real(*given)
+
+        return call
+
+    for name in ("flush", "replace_with"):
+        monkeypatch.setattr(tagger, name, noted(name))
+    written = label(path)
+    restore_exactly(Writing(path, "mark"), written)
+    restore_fields(Writing(path, "mark"), {"mood": ("Mine",)}, written)
+    assert done == ["flush", "replace_with"] * 3
 
 
 @pytest.mark.parametrize("size", [1000, 200_000], ids=["shorter", "longer"])
