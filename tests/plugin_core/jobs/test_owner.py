@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.jobs.owner import ProcessToken, token_of
+from plugin_core.files.disk import try_lock
+from plugin_core.jobs import owner as owner_module
+from plugin_core.jobs.owner import ProcessToken, is_dead, token_of
 
 
 def test_names_are_unique_and_carry_the_token(tmp_path: Path) -> None:
@@ -36,6 +38,41 @@ def test_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
     left.touch()
     token = ProcessToken(tmp_path)
     assert not left.exists()
+    token.close()
+
+
+def test_file_that_cannot_be_looked_at_is_no_dead_one(tmp_path: Path) -> None:
+    odd = tmp_path / "0123456789abcdef.lock"
+    odd.mkdir()
+    assert not is_dead(odd)
+    assert odd.exists()
+
+
+@pytest.mark.parametrize("how", ["taken for a dead one", "being looked at"])
+def test_file_that_another_process_has_before_it_is_locked_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    close, tried, closed = os.close, list[int](), list[int]()
+
+    def lock_late(file: int) -> bool:
+        tried.append(file)
+        if len(tried) > 1:
+            return try_lock(file)
+        if how == "being looked at":
+            return False
+        for path in tmp_path.iterdir():
+            path.unlink()
+        return try_lock(file)
+
+    def note(file: int) -> None:
+        closed.append(file)
+        close(file)
+
+    monkeypatch.setattr(owner_module, "try_lock", lock_late)
+    monkeypatch.setattr(os, "close", note)
+    token = ProcessToken(tmp_path)
+    assert len(tried) == 2 and closed[:1] == tried[:1]
+    assert (tmp_path / f"{token.token}.lock").exists()
     token.close()
 
 

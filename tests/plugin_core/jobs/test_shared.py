@@ -12,6 +12,7 @@ import pytest
 
 from plugin_core.errors import MissingModelError, MissingToolError, SourceError, StembridgeError, UsageError
 from plugin_core.files.path_map import PathMap
+from plugin_core.jobs import presence
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.policy import Reach
 from plugin_core.jobs.store import JobStore, Place
@@ -49,6 +50,30 @@ def test_a_worker_whose_clock_is_ahead_changes_no_time(store: JobStore, monkeypa
         assert store.claim(store.new_owner(), ids=None, slots={"fake": 9}) is not None
         assert ahead.claim(ahead.new_owner(), ids=None, slots={"fake": 9}) is None
         assert store.get(other.id).state is JobState.QUEUED
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("is_sent", [False, True], ids=["claimed", "sent"])
+@pytest.mark.parametrize("occupies", [True, False], ids=["service", "engine"])
+def test_a_service_s_slot_counts_on_every_machine_and_an_engine_s_on_its_own(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch, occupies: bool, is_sent: bool
+) -> None:
+    for number in (1, 2, 3):
+        store.add(make_job(number), occupies=occupies)
+    owner, slots = store.new_owner(), {"fake": 1}
+    first = store.claim(owner, ids=None, slots=slots)
+    assert first is not None
+    if is_sent:
+        assert store.save(first, msgspec.structs.replace(first, state=JobState.SUBMITTING), owner, False)
+    assert store.claim(store.new_owner(), ids=None, slots=slots) is None
+    monkeypatch.setattr(presence, "_machine", lambda: "0" * 8)
+    with JobStore(store.place) as elsewhere:
+        other = elsewhere.claim(elsewhere.new_owner(), ids=None, slots=slots)
+        assert (other is None) is occupies
+        store.release(first.id, owner)
+        # What was sent holds its slot already, so that whoever has none free can go on with it.
+        again = store.claim(store.new_owner(), ids=None, slots=slots)
+        assert again is not None and again.id == first.id
 
 
 @pytest.mark.shared
