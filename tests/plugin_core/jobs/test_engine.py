@@ -524,6 +524,7 @@ def test_advance_is_the_seam_for_other_engines(engine: Engine, store: JobStore, 
         waits = 0
         while isinstance(answer := await advance(job.id), Wait):
             waits += 1
+            assert answer.seconds <= 0.01, "longer than the service asked for"
             await asyncio.sleep(answer.seconds)
         return waits, answer.job
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -234,14 +235,22 @@ def test_there_are_no_more_renames_to_crash_at(
     assert not has_crashed()
 
 
-def test_crash_between_setting_aside_and_giving_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_given_up", [True, False], ids=["given up", "staging lost"])
+def test_crash_after_setting_aside_costs_no_earlier_result(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, is_given_up: bool
+) -> None:
     earlier = earlier_result(scene)
     before = tree(scene.music)
     with monkeypatch.context() as patch, pytest.raises(Crash):
         crash_at(patch, 1, True)
         scene.run(earlier)
     assert tree(scene.music) != before
-    restore_aside(scene.staging, scene.music)
+    if is_given_up:
+        restore_aside(scene.staging, scene.music)
+    else:
+        shutil.rmtree(scene.layout.root)
+        with pytest.raises(ResultError, match="neither in staging nor in its place"):
+            scene.run(earlier)
     assert tree(scene.music) == before
 
 
