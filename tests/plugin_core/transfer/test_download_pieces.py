@@ -225,3 +225,14 @@ def test_a_part_that_was_taken_up_leaves_nothing_but_the_file(tmp_path: Path) ->
     part.append([b"g"])
     part.finish(tmp_path / "Song")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"Song": b"song"}
+
+
+def test_a_part_that_was_begun_anew_is_taken_up_again(tmp_path: Path) -> None:
+    part = PartFile(tmp_path / "Song.part")
+    part.begin(Note(place="place", total=4))
+    part.append([b"so"])
+    part.close()
+    again = PartFile(part.path)
+    again.open("place")
+    again.close()
+    assert (again.note, again.length) == (Note(place="place", total=4), 2)

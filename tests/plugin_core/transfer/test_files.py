@@ -84,3 +84,28 @@ def test_a_file_is_closed_once_nothing_reads_from_it(tmp_path: Path, monkeypatch
     monkeypatch.setattr(FileReader, "_read", read_slowly)
     asyncio.run(leave())
     assert is_closed == [False]
+
+
+def test_an_opening_that_is_given_up_closes_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    song = tmp_path / "Song.flac"
+    song.write_bytes(b"sound")
+    begun, gate, readers = threading.Event(), threading.Event(), list[FileReader]()
+    read = FileReader._read
+
+    def read_slowly(reader: FileReader, size: int) -> Any:
+        readers.append(reader)
+        begun.set()
+        gate.wait()
+        return read(reader, size)
+
+    async def give_up() -> None:
+        opening = asyncio.create_task(FileReader.open(song))
+        await asyncio.to_thread(begun.wait)
+        opening.cancel()
+        asyncio.get_running_loop().call_soon(gate.set)
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        assert [reader._file.closed for reader in readers] == [True]
+
+    monkeypatch.setattr(FileReader, "_read", read_slowly)
+    asyncio.run(give_up())
