@@ -85,6 +85,10 @@ _MAGIC: Final = (
     *(_W64, VOC),
 )
 
+_BAD_FORK: Final = range(149, 155)
+"""libsndfile's errors of SD2, whose half is a Mac's resource fork (SFE_SD2_BAD_DATA_OFFSET and on)."""
+_NO_TAGS: Final = b"ID3\3\0\0\0\0\0\n" + bytes(10)
+"""Behind tags, of which these hold none, it looks for no such part."""
 _READ: Final = 1 << 16
 _FURTHEST: Final = (1 << 63) - 1
 """libsndfile knows no place beyond, whatever a damaged header adds up to."""
@@ -232,20 +236,28 @@ def open_sndfile(path: Path, descriptor: int, layout: FileLayout | None = None) 
     Raises:
         soundfile.LibsndfileError: libsndfile cannot read it.
     """
-    if layout is not None:
-        view = View(path, descriptor, layout)
-        with hushed():
-            viewed = SequentialFile(view)
-        with viewed:
-            viewed.view = view
-            yield viewed
-        return
+    with _open_itself(path, descriptor) if layout is None else _open_view(View(path, descriptor, layout)) as opened:
+        yield opened
+
+
+def _open_itself(path: Path, descriptor: int) -> SequentialFile:
     # The descriptor spares any trouble with names, and with files renamed meanwhile; Windows has one table of
     # descriptors per C library, so there the name it is.
     with hushed():
-        opened = SequentialFile(str(path) if os.name == "nt" else descriptor, closefd=False)
-    with opened:
-        yield opened
+        try:
+            return SequentialFile(str(path) if os.name == "nt" else descriptor, closefd=False)
+        except soundfile.LibsndfileError as error:
+            if error.code not in _BAD_FORK:
+                raise
+    # Where a frame of MPEG begins it, a folder of a Mac's in which we happen to be is taken for a part of it.
+    return _open_view(View(path, descriptor, FileLayout((_NO_TAGS, ByteSpan(0, os.fstat(descriptor).st_size)))))
+
+
+def _open_view(view: View) -> SequentialFile:
+    with hushed():
+        opened = SequentialFile(view)
+    opened.view = view
+    return opened
 
 
 def name_encoding(opened: soundfile.SoundFile) -> str:

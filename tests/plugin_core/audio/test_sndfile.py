@@ -7,10 +7,12 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from plugin_core.audio import frames
-from plugin_core.audio.sndfile import hushed
+from plugin_core.audio.samples import Samples
+from plugin_core.audio.sndfile import hushed, open_sndfile, read_block
 from tests.plugin_core.audio.library import Library, refuse
 from tests.plugin_core.audio.test_probe import needs_ffmpeg
 
@@ -43,6 +45,22 @@ def test_torn_mpeg_says_in_one_line_where(
     assert "is damaged at 0:" in said
     assert 3 < float(said.split("0:")[1].split(";")[0]) < 7
     assert capfd.readouterr() == ("", "")
+
+
+@needs_ffmpeg
+def test_folder_of_a_mac_in_which_somebody_stands_is_no_part_of_a_bare_mpeg(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read() -> Samples:
+        with bare.open("rb") as file, open_sndfile(bare, file.fileno()) as opened:
+            return read_block(opened, 2**20, "float32", 0)
+
+    bare = library.file("bare.mp3")
+    away = read()
+    (tmp_path / ".AppleDouble").mkdir()
+    monkeypatch.chdir(tmp_path)
+    # How many there are of what has no header is guessed by its bytes.
+    np.testing.assert_array_equal(read()[: len(away)], away)
 
 
 @needs_ffmpeg
