@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from importlib import metadata
 from typing import Any, NamedTuple, Protocol
@@ -172,10 +174,20 @@ def load_plugins(entry_points: Iterable[EntryPoint] | None = None, environ: Mapp
 
 def _find_installed() -> list[metadata.EntryPoint]:
     """Return the installed ones: of some hundred distributions only what names the group is parsed."""
-    named = [one for one in metadata.distributions() if f"[{GROUP}]" in (one.read_text("entry_points.txt") or "")]
-    # Of two installations of one distribution that which is imported.
-    first = {_read_distribution(one)[0]: one for one in reversed(named)}
-    return [point for one in reversed(first.values()) for point in one.entry_points if point.group == GROUP]
+    found: dict[str, metadata.Distribution] = {}
+    for one in metadata.distributions():
+        if f"[{GROUP}]" in (one.read_text("entry_points.txt") or ""):
+            name = re.sub("[-_.]+", "-", _read_distribution(one)[0] or f"unnamed {len(found)}").lower()
+            found.setdefault(name, one)
+    installed = [one for name, one in found.items() if not _is_behind(name, one)]
+    return [point for one in installed for point in one.entry_points if point.group == GROUP]
+
+
+def _is_behind(name: str, distribution: metadata.Distribution) -> bool:
+    """Tell whether another installation stands before this one on the path, and is what is imported."""
+    with suppress(metadata.PackageNotFoundError):
+        return metadata.distribution(name).locate_file("") != distribution.locate_file("")
+    return False
 
 
 def _load(manager: pluggy.PluginManager, point: EntryPoint) -> LoadedPlugin:

@@ -310,6 +310,9 @@ def _warm_up() -> None:
     from tests.simulators.mvsep.walks import INSTANT
 
     before = dict(os.environ)
+    for name in before:
+        if name.lower().endswith("_proxy") or name.startswith("SSL_CERT_"):
+            del os.environ[name]
     simulator = MvsepSimulator(audio="echo", behaviour=Behaviour(walk=INSTANT))
     said = io.StringIO()
     with tempfile.TemporaryDirectory() as name, simulator as service, redirect_stdout(said), redirect_stderr(said):
@@ -334,6 +337,8 @@ def _forget_all() -> None:
 
     pauses._shared.clear()
     redaction._forms, redaction._known = frozenset(), None
+    if "keyring.core" in sys.modules:
+        sys.modules["keyring.core"]._keyring_backend = None  # type: ignore[attr-defined]
     for thing in gc.get_objects():
         if isinstance(thing, functools._lru_cache_wrapper) and thing.__module__.startswith(
             ("plugin_core", "stembridge")

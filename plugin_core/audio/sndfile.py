@@ -41,6 +41,8 @@ _OGG_ORDERS: Final = {
     8: (0, 2, 1, 7, 5, 6, 3, 4),
 }
 """Where Vorbis and Opus have the channels of a WAV, by their number (Vorbis I, 4.3.9): the centre is their second."""
+_OGG_HEAD: Final = 1 << 9
+"""Bytes in which the first page of an Ogg says how its channels are mapped."""
 _CONTAINERS: Final = {"WAVEX": "WAV"}
 
 _ENCODINGS: Final = {
@@ -207,6 +209,8 @@ class SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
 
     view: View | None = None
     """What it is read through, if that is not the file itself."""
+    order: tuple[int, ...] | None = None
+    """Where it has the channels of a WAV, if not in their order."""
 
     def seekable(self) -> bool:
         """Say no."""
@@ -237,7 +241,18 @@ def open_sndfile(path: Path, descriptor: int, layout: FileLayout | None = None) 
         soundfile.LibsndfileError: libsndfile cannot read it.
     """
     with _open_itself(path, descriptor) if layout is None else _open_view(View(path, descriptor, layout)) as opened:
+        if opened.format == "OGG":
+            whole = layout or FileLayout((ByteSpan(0, _OGG_HEAD),))
+            opened.order = _read_order(opened, View(path, descriptor, whole).read(_OGG_HEAD))
         yield opened
+
+
+def _read_order(opened: SequentialFile, head: bytes) -> tuple[int, ...] | None:
+    """Return where Ogg has the channels of a WAV; None where that is in their order (RFC 7845, 5.1.1)."""
+    opus = head.find(b"OpusHead")
+    stands_for_speakers = opus < 0 or head[opus + 18 : opus + 19] == b"\1"
+    is_ordered = opened.subtype in ("VORBIS", "OPUS") and stands_for_speakers
+    return _OGG_ORDERS.get(opened.channels) if is_ordered else None
 
 
 def _open_itself(path: Path, descriptor: int) -> SequentialFile:
@@ -293,9 +308,7 @@ def read_block(opened: SequentialFile, frames: int, dtype: str, position: int) -
         count = opened.buffer_read_into(block, dtype=dtype)
     if count < len(block) and opened.view is not None and opened.view.trouble is not None:
         raise opened.view.trouble
-    is_ogg = opened.format == "OGG" and opened.subtype in ("VORBIS", "OPUS")
-    order = _OGG_ORDERS.get(opened.channels) if is_ogg else None
-    return block[:count] if order is None else np.take(block[:count], order, axis=1)
+    return block[:count] if opened.order is None else np.take(block[:count], opened.order, axis=1)
 
 
 def count_decoded(opened: soundfile.SoundFile) -> int:

@@ -46,19 +46,24 @@ def test_builtin_separator_comes_through_its_entry_point() -> None:
     assert "local" in found
 
 
-def test_of_two_installations_of_one_plugin_the_first_on_the_path_is_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+POINTS = "[stembridges]\nnone = {0}\n\n[stembridge]\nmine = {0}\n\n[other]\nyours = {0}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "points", "versions"), [("A_Plugin", POINTS, ["2.0"]), ("a-plugin", "", []), ("b-plugin", "", ["1.0"])]
+)
+def test_of_two_installations_of_one_plugin_the_first_on_the_path_counts(
+    name: str, points: str, versions: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, version in (("behind", "1.0"), ("before", "2.0")):
-        installed = tmp_path / name / f"a_plugin-{version}.dist-info"
+    for place, called, version, text in (("behind", "a-plugin", "1.0", POINTS), ("before", name, "2.0", points)):
+        installed = tmp_path / place / f"{called.replace('-', '_')}-{version}.dist-info"
         installed.mkdir(parents=True)
-        (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: a-plugin\nVersion: {version}\n")
-        points = "[stembridges]\nnone = a_plugin\n\n[stembridge]\nmine = a_plugin\n\n[other]\nyours = a_plugin\n"
-        (installed / "entry_points.txt").write_text(points)
-        (tmp_path / name / "a_plugin.py").write_text("")
-        monkeypatch.syspath_prepend(tmp_path / name)
+        (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {called}\nVersion: {version}\n")
+        (installed / "entry_points.txt").write_text(text.format("a_plugin"))
+        (tmp_path / place / "a_plugin.py").write_text("")
+        monkeypatch.syspath_prepend(tmp_path / place)
     found = [one for one in load_plugins(environ={}).loaded if one.module == "a_plugin"]
-    assert found == [("mine", "a_plugin", "2.0", (), "")]
+    assert found == [("mine", "a_plugin", version, (), "") for version in versions]
 
 
 def test_plugins_variable_restricts_what_is_loaded() -> None:

@@ -247,6 +247,15 @@ def test_channels_of_an_ogg_have_the_order_of_a_wav(tmp_path: Path, subtype: str
     assert np.argsort(read.std(axis=0)).tolist() == np.argsort(loudness[[0, 2, 1, 5, 3, 4]]).tolist()
 
 
+@needs_ffmpeg
+def test_channels_of_an_opus_that_stand_for_no_speakers_stay_where_they_are(tmp_path: Path) -> None:
+    loudness = np.arange(1, 7) / 10
+    samples = np.sin(np.arange(48000) * 2 * np.pi * 440 / 48000)[:, None] * loudness
+    source = write_samples(tmp_path / "s.wav", samples, 48000)
+    read = read_all(encode(source, tmp_path / "s.opus", "-c:a", "libopus", "-mapping_family", "255"))
+    assert np.argsort(read.std(axis=0)).tolist() == [0, 1, 2, 3, 4, 5]
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
 def test_nan_and_infinity_are_named_with_their_time(tmp_path: Path, bad: float, subtype: str) -> None:
