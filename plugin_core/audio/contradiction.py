@@ -193,6 +193,14 @@ def refuse_odd_header(path: Path, said: SoundHeader) -> None:
         raise explain_sizes(path, sizes.channels, sizes.bits, sizes.width)
 
 
+def describe_rate(path: Path, said: SoundHeader) -> str:
+    """Say of plain samples in a WAV that they have another rate by the bytes of a second."""
+    (rate, second), width = (said.read(b"fmt ", at, 4) for at in (4, 8)), measure_sample(said)
+    if said.tag not in SAMPLE_TAGS or said.read(b"fmt ", 14) % 8 or second == rate * width or not 0 < width <= second:
+        return ""
+    return f"{path.name} says {rate} Hz, and {second / width:.0f} Hz by its bytes a second: the first may be wrong"
+
+
 def measure_sample(said: SoundHeader) -> int:
     """Return the bytes of a sample of each channel, or of what is coded together; 0 where that is not told."""
     if b"fmt " in said.chunks:

@@ -22,6 +22,8 @@ from plugin_core.audio.contradiction import (
     MS_ADPCM,
     SAMPLE_TAGS,
     SoundHeader,
+    describe_rate,
+    explain,
     measure_sample,
     read_blocks,
     refuse_odd_header,
@@ -115,16 +117,21 @@ def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | 
         if missing > (0 if is_mpeg or is_blocked else _SLOPPY_BYTES) and not _is_as_long_as_it_says(window, one, until):
             raise cut_short(path, missing / one.told)
         refuse_odd_header(path, said._replace(size=has))
-        note = note or (_describe_rate(path, said) if b"fmt " in said.chunks else "")
+        note = note or (describe_rate(path, said) if b"fmt " in said.chunks else "")
         # Nothing else in an AU tells of other channels than it has.
-        part = has % width if one.magic in PLAIN and (width := _measure_sample(window, one, said)) else 0
+        width = _measure_sample(window, one, said) if one.magic in PLAIN else 0
+        part = has % width if width else 0
+        if width and one.told % width and not is_open:
+            raise explain(path, f"its sound has {one.told} bytes, of which {width} make a sample of each channel")
         if is_mpeg:
             found = examine_mpeg(path, descriptor, ByteSpan(one.body, one.body + has))
             if behind.seam is not None:
                 raise joined(path)
             return found and msgspec.structs.replace(found, container="WAV")
         _refuse_odd_block(path, window, one, said, one.body + has)
-        if not one.is_told and holds_another(window, start):
+        is_misread = _is_misread(one, said)
+        is_joined = is_misread and (layouts or behind.seam is not None)
+        if is_joined or (not one.is_told and holds_another(window, start)):
             raise joined(path)
         is_patched = behind.is_sound or one.magic == b"caff" or (one.magic == b"RIFF" and has >= _MOST_IN_WAV)
         is_patched |= one.magic == b"riff" and is_open
@@ -145,7 +152,7 @@ def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | 
         whole = _lay_out(window, one, stop, is_patched=is_patched)
         layouts.append(_lay_out_odd(one, one.body + has) if is_odd else whole)
         if behind.seam is None:
-            if len(layouts) == 1 and ((not is_wrong and _needs_ffmpeg(window, one, has)) or _is_misread(one, said)):
+            if is_misread or (len(layouts) == 1 and not is_wrong and _needs_ffmpeg(window, one, has)):
                 return Structure(needs_ffmpeg=True)
             break
         start = behind.seam
@@ -162,15 +169,6 @@ def examine_pcm(path: Path, descriptor: int, start: int, passage: FileReading | 
         container="WAV" if magic == b"RIFF" else "",
         note=note,
     )
-
-
-def _describe_rate(path: Path, said: SoundHeader) -> str:
-    """Say of plain samples in a WAV that they have another rate by the bytes of a second."""
-    (rate, second), width = (said.read(b"fmt ", at, 4) for at in (4, 8)), measure_sample(said)
-    is_plain = said.tag in SAMPLE_TAGS and said.read(b"fmt ", 14) % 8 == 0
-    if not (is_plain and width) or second in (0, rate * width):
-        return ""
-    return f"{path.name} says {rate} Hz, and {second / width:.0f} Hz by its bytes a second: the first may be wrong"
 
 
 def _read_said(window: Window, one: _Recording) -> SoundHeader:

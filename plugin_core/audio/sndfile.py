@@ -347,11 +347,10 @@ def examine_voc(path: Path, descriptor: int, start: int) -> Structure:
     if block is None:
         return Structure(needs_ffmpeg=True)
     held, (tag, width) = last - block.body, _VOC_CODINGS[block.code]
-    lost = held - block.told
-    is_short = min(lost, block.told) > 0 and lost % _VOC_MOST in _SOX_LEAVES[block.kind]
+    lost, frame = held - block.told, width * block.channels
+    is_short = min(lost, block.told) > 0 and lost % _VOC_MOST in _SOX_LEAVES[block.kind] and held % frame == 0
     if not is_short or window.take(last, 1) != b"\0" or window.take(last - 8, 4) == _VOC_TEXT:
         return Structure(needs_ffmpeg=True)
-    frame = width * block.channels
     about = struct.pack("<HHIIHH", tag, block.channels, block.rate, block.rate * frame, frame, 8 * width)
     head = struct.pack("<4sI8sI16s4sI", b"RIFF", 36 + held, b"WAVEfmt ", len(about), about, b"data", held)
     layout = FileLayout((head, ByteSpan(start + block.body, start + last)))
@@ -367,9 +366,12 @@ def _read_voc(window: Window) -> _VocBlock | None:
         rate = 256_000_000 // (channels * (0x10000 - int.from_bytes(head[4:6], "little")))
         head = head[8:]
     kind, code, size = head[0], head[5], int.from_bytes(head[1:4], "little")
+    bits = 0
     if kind == max(_VOC_HEADS):
-        rate, channels, code = struct.unpack_from("<IxBH", head, 4)
+        rate, bits, channels, code = struct.unpack_from("<IBBH", head, 4)
     if kind not in _VOC_HEADS or code not in _VOC_CODINGS or not channels:
+        return None
+    if bits not in (0, 8 * _VOC_CODINGS[code][1]):
         return None
     front = _VOC_HEADS[kind]
     return _VocBlock(kind, code, channels, rate or 1_000_000 // (256 - head[4]), at + 4 + front, size - front)

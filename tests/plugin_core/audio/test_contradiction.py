@@ -353,18 +353,17 @@ def test_w64_of_floats_that_ffmpeg_wrote_into_a_pipe_is_read_whole(tmp_path: Pat
 
 
 @pytest.mark.parametrize("endian", ["BIG", "LITTLE"])
-def test_au_that_holds_a_part_of_a_sample_is_read_and_said(tmp_path: Path, endian: str) -> None:
+def test_au_of_which_the_sizes_contradict_each_other_is_refused(tmp_path: Path, endian: str) -> None:
     path = tmp_path / "song.au"
     soundfile.write(path, SONG, 44100, format="AU", subtype="PCM_16", endian=endian)
     data = path.read_bytes()
     order: Literal["big", "little"] = "big" if endian == "BIG" else "little"
     for at, value in ((20, 3), (20, 5), (12, 4)):
         path.write_bytes(data[:at] + value.to_bytes(4, order) + data[at + 4 :])
-        assert "song.au is 1 sample shorter than its header says" in read_whole(path)[1]
-    path.write_bytes(data[:8] + (len(data) - 25).to_bytes(4, order) + data[12:-1])
+        with pytest.raises(SourceError, match=r"which programs read differently"):
+            read_whole(path)
+    # Who could not go back to write the size was ended anywhere.
+    path.write_bytes(data[:8] + b"\xff" * 4 + data[12:-1])
     samples, note = read_whole(path)
     assert np.abs(samples - SONG[:-1]).max() < 2**-14
-    assert note == "song.au is 1 sample shorter than its header says: all that it holds was read"
-    path.write_bytes(data[:8] + (3).to_bytes(4, order) + data[12:27])
-    with pytest.raises(SourceError, match="holds no samples"):
-        read_whole(path)
+    assert note == ""

@@ -343,6 +343,9 @@ def test_voc_of_sox_that_goes_on_behind_its_end_is_read_whole(song: Path, tmp_pa
         read, note = read_whole(path)
         assert np.array_equal(read * 32768, samples)
         assert note == "song.voc is 2 samples longer than its header says: all that it holds was read"
+        for at, wrong in ((35, 5), (34, 8)):
+            odd = replace(path.read_bytes(), at, bytes([wrong]))
+            assert "goes on after it says" in refuse(write(tmp_path / "odd.voc", odd)), "no channels or bits of its own"
     text = b"\x05\x04\0\0Hey\0\0"
     whole = b"\x09" + (samples.nbytes + 12).to_bytes(3, "little") + about + samples.tobytes()
     read, note = read_whole(write(tmp_path / "text.voc", begin + whole + text))
@@ -359,6 +362,7 @@ def test_8svx_of_two_channels_that_follow_each_other_is_read_so(song: Path, tmp_
         assert np.array_equal(read * 128, samples), behind
         assert note == ""
     assert "is cut short" in refuse(write(tmp_path / "cut.8svx", data[:-1000]))
+    assert "recordings joined" in refuse(write(tmp_path / "joined.8svx", data + data))
 
 
 @pytest.mark.parametrize("channels", [1, 2])
