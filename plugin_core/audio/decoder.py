@@ -58,11 +58,11 @@ _EMPTY: Final = re.compile(rb"Error (while decoding|submitting) .*Invalid argume
 """What ffmpeg says of a packet of AAC without a byte: by such an AVI puts off what comes later."""
 _BROKEN: Final = re.compile(rb"Error (while decoding|submitting) ")
 _WRONG: Final = b"CRC mismatch"
-_CUT_OUT: Final = frozenset({"AC3", "EAC3", "MPEG"})
+_BARE: Final = frozenset({"AC3", "EAC3"})
+_CUT_OUT: Final = _BARE | {"MPEG"}
 """What may begin in the middle of a frame, as all but the first file of a DVD do: ffmpeg takes that for damage."""
 _TORN_SECONDS: Final = 0.05
 """More than a frame of what such hold, but for 8 kHz."""
-_ROOM: Final = 1 << 20
 _CHANGED: Final = b"Changing audio frame properties on the fly"
 
 
@@ -76,6 +76,7 @@ class FfmpegDecoder:
         process: subprocess.Popen[bytes],
         complaints: IO[bytes],
         before: int,
+        *,
         torn: int,
     ) -> None:
         assert isinstance(process.stdout, io.BufferedReader)
@@ -124,7 +125,7 @@ class FfmpegDecoder:
         if _has_empty_packets(self._info):
             told = [line for line in told if not _EMPTY.search(line)]
         said = b"\n".join(told).strip()
-        if "-xerror" not in self._command and (_WRONG in said or len(_BROKEN.findall(said)) > self._torn):
+        if "-xerror" not in self._command and (_WRONG in said or self._is_broken(told)):
             raise damaged(self._path, None)
         if _CHANGED in said:
             raise SourceError(
@@ -148,6 +149,12 @@ class FfmpegDecoder:
             self.note = f"{self._path.name} begins in the middle of a frame, which was left out"
         if missing and not is_by_recorder(self._path):
             self.note = describe_gap(self._path, missing / self._info.sample_rate)
+
+    def _is_broken(self, told: list[bytes]) -> bool:
+        """Tell whether a decoder that goes on complained of more than what was torn in front of all sound."""
+        broken = [place for place, line in enumerate(told, 1) if _BROKEN.search(line)]
+        is_bare = self._torn > 0 and self._info.container in _BARE
+        return len(broken) > self._torn or (is_bare and len(told) > max(broken, default=0))
 
     def _count_missing(self, written: bytes) -> int:
         """Return by how many samples the times of packets go on beyond the sound, but for what is usual."""
@@ -290,11 +297,11 @@ def open_decoder(
         process, complaints = running.enter_context(_start(command(is_strict=not _has_empty_packets(info))))
         torn = 0
         if info.container in _CUT_OUT and _is_silent(process):
-            process, complaints = running.enter_context(_start(command(is_strict=False)))
-            if not _is_silent(process):
-                # Who writes goes on where a file that is shared was read to; this leaves it where it is.
-                torn = len(_BROKEN.findall(os.pread(complaints.fileno(), _ROOM, 0)))
-        yield FfmpegDecoder(path, info, process, complaints, before, torn)
+            lenient = command(is_strict=False)
+            first = run_quietly([*lenient[:-1], "-frames:a", "1", lenient[-1]], is_asked_why=True)
+            torn = len(_BROKEN.findall(first)[: 1 if info.container in _BARE else None])
+            process, complaints = running.enter_context(_start(lenient))
+        yield FfmpegDecoder(path, info, process, complaints, before, torn=torn)
 
 
 @contextmanager
