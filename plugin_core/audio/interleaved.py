@@ -21,6 +21,8 @@ _ASF_STREAM: Final = bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")
 _ASF_SOUND: Final = bytes.fromhex("409e69f84d5bcf11a8fd00805f5c442b")
 _ASF_FIRST: Final = 30
 """Where the first object of the header is."""
+_ASF_ENDING: Final = 12
+"""Bytes that end what ffmpeg wrote into a pipe."""
 _ASF_LIVE: Final = 1
 """The flag of a recording whose sizes nobody filled in."""
 _ASF_WIDTHS: Final = (0, 1, 2, 4)
@@ -69,6 +71,8 @@ class InterleavedSound(NamedTuple):
     """Seconds by which what is decoded may be shorter than that, and nothing is missing."""
     broken: float | None = None
     """The second at which a packet is not there; None for nowhere."""
+    is_torn: bool = False
+    """Whether it ends in the middle of a packet, and says not how long it is."""
 
 
 class _Payload(NamedTuple):
@@ -246,9 +250,15 @@ def read_asf(path: Path, window: Window, passing: Window) -> InterleavedSound:
     data = window.take(header_size, _ASF_DATA_HEAD)
     header = list(_list_objects(window, _ASF_FIRST, header_size))
     about = next((one.start for one in header if one.name == _ASF_FILE), None)
-    if about is None or not data.startswith(_ASF_DATA) or int.from_bytes(window.take(about + 88, 1)) & _ASF_LIVE:
+    if about is None or not data.startswith(_ASF_DATA):
         return InterleavedSound(is_whole=False)
     end = header_size + int.from_bytes(data[16:24], "little")
+    first, packet = header_size + _ASF_DATA_HEAD, int.from_bytes(window.take(about + 92, 4), "little")
+    if int.from_bytes(window.take(about + 88, 1)) & _ASF_LIVE:
+        is_ended = window.take(size - _ASF_ENDING, 2) == b"$E"
+        is_counted = packet >= _ASF_HEAD and not first < end <= size
+        torn = (size - first - is_ended * _ASF_ENDING) % packet if is_counted else 0
+        return InterleavedSound(is_whole=False, is_torn=torn > 0)
     if end > size:
         raise cut_short(path, (end - size) / (end - header_size))
     objects = list(_list_objects(window, end, size))
@@ -258,11 +268,9 @@ def read_asf(path: Path, window: Window, passing: Window) -> InterleavedSound:
     play, preroll = (int.from_bytes(window.take(about + at, 8), "little") for at in (64, 80))
     streams = (one.start for one in header if one.name == _ASF_STREAM)
     stream = next((window.take(at + 72, 1) for at in streams if window.take(at + 24, 16) == _ASF_SOUND), b"")
-    packet = int.from_bytes(window.take(about + 92, 4), "little")
     count = int.from_bytes(data[40:48], "little") or end
     broken = None
     if stream and packet >= _ASF_HEAD:
-        first = header_size + _ASF_DATA_HEAD
         places = range(first, min(end - packet, first + (count - 1) * packet) + 1, packet)
         broken = _find_break(_list_payloads(passing, places, packet, stream[0] & 127), preroll / 1e3)
     return InterleavedSound(is_whole=True, lasts=max(0.0, play / 1e7 - preroll / 1e3), broken=broken)
