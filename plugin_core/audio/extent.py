@@ -138,8 +138,8 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
     head, size = window.take(0, 16), window.size
     if head == ASF:
         asf = read_asf(path, window, Window(path, descriptor, passage, room=LEAP, first=start))
-        note = describe_torn(path) if asf.is_torn else ""
-        note = note if asf.broken is None else describe_break(path, asf.broken)
+        torn = describe_torn(path) if asf.is_torn else ""
+        note = torn if asf.broken is None else describe_break(path, asf.broken)
         return Extent(asf.is_whole, seconds=asf.lasts, note=note)
     if is_movie(path, descriptor):
         return Extent(_check_boxes(path, window, size))

@@ -241,18 +241,18 @@ def open_sndfile(path: Path, descriptor: int, layout: FileLayout | None = None) 
         soundfile.LibsndfileError: libsndfile cannot read it.
     """
     with _open_itself(path, descriptor) if layout is None else _open_view(View(path, descriptor, layout)) as opened:
-        if opened.format == "OGG":
+        if opened.format == "OGG" and opened.channels in _OGG_ORDERS:
             whole = layout or FileLayout((ByteSpan(0, _OGG_HEAD),))
             opened.order = _read_order(opened, View(path, descriptor, whole).read(_OGG_HEAD))
         yield opened
 
 
 def _read_order(opened: SequentialFile, head: bytes) -> tuple[int, ...] | None:
-    """Return where Ogg has the channels of a WAV; None where that is in their order (RFC 7845, 5.1.1)."""
+    """Return where an Ogg of so many channels has those of a WAV; None if in their order (RFC 7845, 5.1.1)."""
     opus = head.find(b"OpusHead")
     stands_for_speakers = opus < 0 or head[opus + 18 : opus + 19] == b"\1"
     is_ordered = opened.subtype in ("VORBIS", "OPUS") and stands_for_speakers
-    return _OGG_ORDERS.get(opened.channels) if is_ordered else None
+    return _OGG_ORDERS[opened.channels] if is_ordered else None
 
 
 def _open_itself(path: Path, descriptor: int) -> SequentialFile:
@@ -369,9 +369,8 @@ def _read_voc(window: Window) -> _VocBlock | None:
     bits = 0
     if kind == max(_VOC_HEADS):
         rate, bits, channels, code = struct.unpack_from("<IBBH", head, 4)
-    if kind not in _VOC_HEADS or code not in _VOC_CODINGS or not channels:
-        return None
-    if bits not in (0, 8 * _VOC_CODINGS[code][1]):
+    is_known = kind in _VOC_HEADS and code in _VOC_CODINGS and channels > 0
+    if not is_known or bits not in (0, 8 * _VOC_CODINGS[code][1]):
         return None
     front = _VOC_HEADS[kind]
     return _VocBlock(kind, code, channels, rate or 1_000_000 // (256 - head[4]), at + 4 + front, size - front)
