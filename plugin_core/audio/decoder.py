@@ -20,7 +20,8 @@ from plugin_core.audio.ffmpeg import INSTALL, Which, explain, name_container, na
 from plugin_core.audio.info import AudioInfo, ByteSpan, Piece, Timeline
 from plugin_core.audio.interleaved import is_by_faac, is_by_recorder
 from plugin_core.audio.samples import Samples
-from plugin_core.audio.source_file import AGAIN, damaged, describe_gap, show_time
+from plugin_core.audio.source_file import AGAIN, damaged, describe_begun, describe_gap, show_time
+from plugin_core.audio.streams import begins_inside
 from plugin_core.errors import MissingToolError, SourceError
 from plugin_core.model import show_path
 
@@ -58,8 +59,7 @@ _EMPTY: Final = re.compile(rb"Error (while decoding|submitting) .*Invalid argume
 """What ffmpeg says of a packet of AAC without a byte: by such an AVI puts off what comes later."""
 _BROKEN: Final = re.compile(rb"Error (while decoding|submitting) ")
 _WRONG: Final = b"CRC mismatch"
-_BARE: Final = frozenset({"AC3", "EAC3"})
-_CUT_OUT: Final = _BARE | {"MPEG"}
+_CUT_OUT: Final = "MPEG"
 """What may begin in the middle of a frame, as all but the first file of a DVD do: ffmpeg takes that for damage."""
 _TORN_SECONDS: Final = 0.05
 """More than a frame of what such hold, but for 8 kHz."""
@@ -146,15 +146,13 @@ class FfmpegDecoder:
         if self._is_doubtful(said, missing):
             raise damaged(self._path, self.position / self._info.sample_rate)
         if self._torn:
-            self.note = f"{self._path.name} begins in the middle of a frame, which was left out"
+            self.note = describe_begun(self._path)
         if missing and not is_by_recorder(self._path):
             self.note = describe_gap(self._path, missing / self._info.sample_rate)
 
     def _is_broken(self, told: list[bytes]) -> bool:
         """Tell whether a decoder that goes on complained of more than what was torn in front of all sound."""
-        broken = [place for place, line in enumerate(told, 1) if _BROKEN.search(line)]
-        is_bare = self._torn > 0 and self._info.container in _BARE
-        return len(broken) > self._torn or (is_bare and len(told) > max(broken, default=0))
+        return sum(_BROKEN.search(line) is not None for line in told) > self._torn
 
     def _count_missing(self, written: bytes) -> int:
         """Return by how many samples the times of packets go on beyond the sound, but for what is usual."""
@@ -296,10 +294,11 @@ def open_decoder(
     with ExitStack() as running:
         process, complaints = running.enter_context(_start(command(is_strict=not _has_empty_packets(info))))
         torn = 0
-        if info.container in _CUT_OUT and _is_silent(process):
+        is_torn = info.container == _CUT_OUT and _is_silent(process)
+        if is_torn and begins_inside(program, path, info.codec):
             lenient = command(is_strict=False)
             first = run_quietly([*lenient[:-1], "-frames:a", "1", lenient[-1]], is_asked_why=True)
-            torn = len(_BROKEN.findall(first)[: 1 if info.container in _BARE else None])
+            torn = len(_BROKEN.findall(first))
             process, complaints = running.enter_context(_start(lenient))
         yield FfmpegDecoder(path, info, process, complaints, before, torn=torn)
 

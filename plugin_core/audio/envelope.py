@@ -6,11 +6,12 @@ Digests of recordings hang on it: what it finds in a whole file never changes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+from plugin_core.audio.frames import AC3, DTS, FRAME_HEAD, choose_reader
 from plugin_core.audio.source_file import LEAP, Window, damaged, read_at
 
 _ID3V1: Final = 128
@@ -25,6 +26,35 @@ CAF_TABLE: Final = 24
 """Bytes that precede the sizes of a CAF's packets."""
 _WIDEST: Final = 9
 """Bytes of a number."""
+MOST_FRONT: Final = 1 << 16
+"""Bytes that may precede a stream of frames: silence, or the rest of a frame."""
+SURE_FRAMES: Final = 3
+"""So many end to end are no chance."""
+_PACKET_FRAMES: Final = 12
+"""More than lie end to end in a packet of a DVD."""
+_VARYING: Final = (
+    b"\xff\xf0",
+    b"\xff\xf1",
+    b"\xff\xf8",
+    b"\xff\xf9",
+    *(bytes((0x56, 0xE0 + more)) for more in range(32)),
+)
+"""How a frame of AAC begins, in ADTS and in LOAS: of any size up to the largest."""
+_LARGEST: Final = 1 << 13
+_TS_FORMS: Final = ((188, 0), (192, 4), (204, 0))
+"""Of MPEG-TS, of Blu-ray's, and of one with error correction: bytes of a packet, and the place of its mark."""
+_PACK: Final = b"\0\0\1\xba"
+_PS_END: Final = b"\0\0\1\xb9"
+MOST_TAIL: Final = 1 << 18
+_UNIT_HEAD: Final = 16
+PACKETS_HEAD: Final = 5 * 204
+"""Enough of a broadcast to know it."""
+_TS_BEGINS, _TS_NUMBER, _TS_SOUND = 0x4000, 0x1FFF, 0x10
+"""What the head of a packet of MPEG-TS says: that one of its stream begins, the stream's number, that it holds some."""
+_FAR: Final = 1 << 24
+"""So far in a broadcast all its streams have begun."""
+_HOLDERS: Final = (b"DTSHDHDR", b"FORM", b"RF64", b"RIFF", b"RIFX", b"caff", b"riff")
+"""How files begin in which frames may lie end to end behind a header."""
 
 
 class ChunkKind(NamedTuple):
@@ -125,6 +155,120 @@ def find_next(window: Window, at: int, end: int) -> int:
             return at
         at += size
     return end
+
+
+class Beginning(NamedTuple):
+    """Where the first frame of a stream is that begins well."""
+
+    at: int
+    is_torn: bool
+    """Whether the rest of a frame precedes it, and no frame with a damaged header."""
+
+
+def find_beginning(window: Window, end: int) -> Beginning | None:
+    """Find the first frame of a stream that does not begin with one; None where none is near enough."""
+    front = window.take(0, min(end, MOST_FRONT))
+    for mark in (AC3, *DTS, *_VARYING) if not front.startswith(_HOLDERS) else ():
+        at = front.find(mark, 1)
+        while at > 0:
+            if size := _measure_first(window, at):
+                if mark in _VARYING:
+                    return Beginning(at, is_torn=False) if at < _LARGEST else None
+                # Frames of AC-3 at 44.1 kHz differ by a word.
+                return Beginning(at, is_torn=at < size - 2) if at <= size + 2 else None
+            at = front.find(mark, at + 1)
+    return None
+
+
+def _measure_first(window: Window, at: int) -> int:
+    """Return the size of the frame at ``at`` with what extends it, if others of its kind follow; 0 elsewhere."""
+    read = choose_reader(window.take(at, FRAME_HEAD))
+    places, kinds = [at], set()
+    while read and (frame := read(window.take(places[-1], FRAME_HEAD))) and len(places) <= _PACKET_FRAMES:
+        kinds.add(frame.kind)
+        places.append(places[-1] + frame.size)
+    is_sure = len(places) > (_PACKET_FRAMES if places[-1] < window.size else SURE_FRAMES)
+    return places[1] - at if is_sure and len(kinds) == 1 else 0
+
+
+def ends_inside(data: bytes, measure: Callable[[bytes], int]) -> bool:
+    """Tell whether bytes end inside the last of units that lie end to end.
+
+    ``measure`` returns the size of the unit that begins with these up to 16 bytes, 0 for none.
+    """
+    data = data[-MOST_TAIL:]
+    for start in range(len(data)):
+        at, count = start, 0
+        while at < len(data) and (size := measure(data[at : at + _UNIT_HEAD])):
+            at, count = at + size, count + 1
+        if count >= SURE_FRAMES and at > len(data) - _UNIT_HEAD:
+            return at != len(data)
+    return False
+
+
+def choose_measure(start: bytes) -> Callable[[bytes], int] | None:
+    """Return what tells the size of the packets of a broadcast or a DVD, given ``PACKETS_HEAD`` bytes."""
+    if (packets := _find_packets(start)) is not None:
+        return lambda unit: packets.size if unit[packets.mark : packets.mark + 1] == b"G" else 0
+    return _measure_pack if start.startswith(_PACK) else None
+
+
+def is_transport_stream(start: bytes) -> bool:
+    """Tell whether a file that begins so is an MPEG-TS."""
+    return _find_form(start) is not None
+
+
+def _find_form(start: bytes) -> tuple[int, int] | None:
+    marks = ((form, start[form[1] : 3 * form[0] : form[0]]) for form in _TS_FORMS)
+    return next((form for form, mark in marks if mark == b"GGG"), None)
+
+
+class _Packets(NamedTuple):
+    """Those of an MPEG-TS."""
+
+    start: int
+    size: int
+    mark: int
+    """Where in each its mark is."""
+
+
+def _find_packets(start: bytes) -> _Packets | None:
+    """Find those of a broadcast, which may begin inside one."""
+    for size, mark in _TS_FORMS:
+        for at in range(size):
+            marks = start[at + mark :: size]
+            if (not at or len(marks) > SURE_FRAMES) and marks.startswith(b"GGG") and not marks.strip(b"G"):
+                return _Packets(at, size, mark)
+    return None
+
+
+def _measure_pack(head: bytes) -> int:
+    """Measure a pack's head, or a packet of an MPEG program stream (ISO 11172-1 and 13818-1)."""
+    if head.startswith(_PACK) and len(head) >= 14:
+        return 12 if head[4] >> 4 == 2 else 14 + (head[13] & 7) if head[4] >> 6 == 1 else 0
+    if head.startswith(_PS_END):
+        return len(_PS_END)
+    is_packet = len(head) >= 6 and head.startswith(b"\0\0\1") and head[3] > _PACK[3]
+    return 6 + int.from_bytes(head[4:6], "big") if is_packet else 0
+
+
+def misses_beginning(path: Path, descriptor: int, stream: int) -> bool:
+    """Tell whether an MPEG-TS begins inside a packet, its own or one of a stream, of which the number is given.
+
+    Raises:
+        TransientError: the disk or share does not answer.
+    """
+    window = Window(path, descriptor, first=find_start(path, descriptor))
+    if (packets := _find_packets(window.take(0, PACKETS_HEAD))) is None:
+        return False
+    if packets.start:
+        return True
+    for packet in range(packets.mark, min(window.size, _FAR), packets.size):
+        head = window.take(packet, 4)
+        number, has_sound = int.from_bytes(head[1:3], "big"), len(head) == 4 and head[3] & _TS_SOUND
+        if has_sound and number & _TS_NUMBER == stream:
+            return not number & _TS_BEGINS
+    return False
 
 
 def read_magic(window: Window, start: int) -> bytes:

@@ -12,9 +12,10 @@ from typing import Final
 
 import msgspec
 
+from plugin_core.audio.envelope import misses_beginning
 from plugin_core.audio.info import AudioInfo, ByteSpan, Piece, Timeline, read_timeline
 from plugin_core.audio.movie import Movie
-from plugin_core.audio.source_file import AGAIN
+from plugin_core.audio.source_file import AGAIN, describe_begun, open_file
 from plugin_core.errors import SourceError, UsageError
 from plugin_core.model import show_path
 
@@ -181,6 +182,7 @@ def explain(stderr: bytes, path: Path) -> str:
 
 class _Stream(msgspec.Struct, frozen=True):
     codec_name: str = ""
+    id: str = ""
     profile: str = ""
     codec_tag_string: str = ""
     sample_fmt: str = ""
@@ -251,7 +253,12 @@ def probe_with_ffprobe(
             f"{shown} holds TTA in Matroska, of which ffmpeg does not read the last second",
             remedy="take the TTA file that it was made of, or another format",
         )
-    return _place(program, path, _describe(container, stream, answer.format), answer, movie, part)
+    info = _place(program, path, _describe(container, stream, answer.format), answer, movie, part)
+    if info.container == "TS" and stream.id:
+        with open_file(path) as descriptor:
+            is_torn = misses_beginning(path, descriptor, int(stream.id, 16))
+        info = msgspec.structs.replace(info, note=describe_begun(path, "packet") if is_torn else info.note)
+    return info
 
 
 def _is_recording(container: str, score: int) -> bool:

@@ -19,7 +19,7 @@ import soundfile
 
 from plugin_core.audio import sndfile
 from plugin_core.audio.contradiction import refuse_odd_tables
-from plugin_core.audio.envelope import find_start, holds_another
+from plugin_core.audio.envelope import ends_inside, find_start, holds_another
 from plugin_core.audio.extent import Extent, check_extent
 from plugin_core.audio.ffmpeg import INSTALL, Which, copy_stream, probe_with_ffprobe
 from plugin_core.audio.flac import examine_flac
@@ -58,7 +58,7 @@ from plugin_core.audio.source_file import (
     read_at,
     read_pieces,
 )
-from plugin_core.audio.streams import Times, ends_inside, is_meridian, measure_times
+from plugin_core.audio.streams import Times, is_meridian, measure_times
 from plugin_core.errors import MissingToolError, SourceError, StembridgeError
 from plugin_core.model import Source, show_path
 

@@ -33,7 +33,6 @@ _REASONS: Final = {
     errno.EISDIR: ("is a folder, not an audio file", ""),
 }
 
-
 SLACK_BYTES: Final = 1024
 """Padding, and what programs leave behind the sound without a word."""
 
@@ -43,10 +42,8 @@ LEAP: Final = 1 << 12
 _PIECE: Final = 1 << 16
 """Bytes that the processor's own memory holds, as they are gone through more than once."""
 
-
 _TICK_NS: Final = 2_000_000_000
 """The coarsest clock of a file system (FAT): two writes within one tick look like one."""
-
 _MOST_KNOWN: Final = 1 << 12
 """Files: a run looks at all its songs before it stores a job for the first, and reads none again then."""
 _K = TypeVar("_K")
@@ -351,6 +348,10 @@ def describe_more(path: Path) -> str:
 
 def describe_torn(path: Path) -> str:
     return f"{path.name} ends in the middle of a frame: it does not say how long it was, and may be cut short"
+
+
+def describe_begun(path: Path, part: str = "frame") -> str:
+    return f"{path.name} begins in the middle of a {part}, which was left out"
 
 
 def describe_break(path: Path, seconds: float) -> str:

@@ -5,22 +5,32 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.envelope import measure_tag
-from plugin_core.audio.ffmpeg import HEADERLESS, PROBE_SECONDS, name_container, name_input
+from plugin_core.audio.envelope import (
+    MOST_FRONT,
+    MOST_TAIL,
+    PACKETS_HEAD,
+    SURE_FRAMES,
+    choose_measure,
+    ends_inside,
+    find_beginning,
+    measure_tag,
+)
+from plugin_core.audio.ffmpeg import HEADERLESS, PROBE_SECONDS, copy_stream, name_container, name_input
 from plugin_core.audio.frames import (
-    AC3,
-    DTS,
     FRAME_HEAD,
     GSM_START,
     FrameReader,
+    StreamFrame,
     choose_amr,
     choose_reader,
     is_gsm,
+    read_ac3,
+    read_frame,
     read_gsm,
 )
 from plugin_core.audio.info import AudioInfo, ByteSpan
@@ -29,6 +39,7 @@ from plugin_core.audio.source_file import (
     FileReading,
     Window,
     damaged,
+    describe_begun,
     describe_break,
     describe_loose,
     describe_rest,
@@ -36,10 +47,6 @@ from plugin_core.audio.source_file import (
     joined,
 )
 
-_TS_FORMS: Final = ((188, 0), (192, 4), (204, 0))
-"""Of MPEG-TS, of Blu-ray's, and of one with error correction: bytes of a packet, and the place of its mark."""
-_PACK: Final = b"\0\0\1\xba"
-_PS_END: Final = b"\0\0\1\xb9"
 SHORTEN: Final = b"ajkg"
 _SHORTEN_MARK: Final = 5
 """Bytes of its mark, with the version."""
@@ -60,11 +67,10 @@ _BACK_SECONDS: Final = 0.1
 _LEAP_SECONDS: Final = 10.0
 """By so much times go back, or forward, where ffmpeg takes them for those of something else."""
 _PACKET: Final = re.compile(rb"(-?[\d.]+|N/A),(-?[\d.]+|N/A)")
-_TAIL: Final = 1 << 18
-_UNIT_HEAD: Final = 16
-_SURE_UNITS: Final = 3
-_MOST_FRONT: Final = 1 << 16
-"""Bytes of silence that may precede a stream."""
+_FIRST_BYTES: Final = 1 << 22
+"""Enough of a film to hold some frames of its sound."""
+_MOST_TORN: Final = 1 << 12
+"""No frame of what a DVD holds is larger."""
 
 
 class Stream(NamedTuple):
@@ -97,28 +103,27 @@ def examine_stream(path: Path, descriptor: int, passage: FileReading | None, sta
     head = window.take(0, FRAME_HEAD)
     size = end - start
     is_cut = start > 0 or end < start + window.size
-    if (measure := _choose_measure(window.take(0, 3 * 204))) is not None:
-        room = min(size, _TAIL)
+    if (measure := choose_measure(window.take(0, PACKETS_HEAD))) is not None:
+        room = min(size, MOST_TAIL)
         return Stream(note=describe_torn(path) if ends_inside(window.take(size - room, room), measure) else "")
     if is_meridian(head):
         span = ByteSpan(start, end) if is_cut else None
         return Stream(span, note=describe_torn(path) if _ends_inside_unit(window, size) else "")
     front = _find_front(window, size)
-    if not front and choose_reader(head) is None and (front := _find_second(window, size)):
-        read = choose_reader(window.take(front, FRAME_HEAD))
-        assert read is not None
-        walk = _walk(path, Window(path, descriptor, passage, first=start), front, size, read)
-        return Stream(ByteSpan(start + front, end), walk.seconds, describe_loose(path))
-    amr = choose_amr(head)
+    amr, note = choose_amr(head), ""
     first, read = amr or (front, choose_reader(window.take(front, FRAME_HEAD)))
     if read is None and is_gsm(window.take(front, GSM_START)):
         read = read_gsm
+    if read is None and not front and (beginning := find_beginning(window, size)) is not None:
+        first = front = beginning.at
+        read = choose_reader(window.take(front, FRAME_HEAD))
+        note = describe_begun(path) if beginning.is_torn else describe_loose(path)
     if read is None:
         return Stream()
     walk = _walk(path, Window(path, descriptor, passage, first=start), first, size, read)
     if amr is not None and window.take(walk.end, first) == head[:first]:
         raise joined(path)
-    note = _describe_end(path, window, walk, size, read, window.take(first, 1))
+    note = note or _describe_end(path, window, walk, size, read, window.take(first, 1))
     if (amr is not None or read is read_gsm) and note and not read(window.take(walk.end, FRAME_HEAD)):
         # Nothing marks its frames enough, so that what follows may as well be some.
         raise damaged(path, walk.seconds)
@@ -126,6 +131,42 @@ def examine_stream(path: Path, descriptor: int, passage: FileReading | None, sta
     # Of a frame that is cut the decoder gives nothing, or refuses it.
     stop = size if walk.end < size and read(window.take(walk.end, FRAME_HEAD)) else walk.end
     return Stream(ByteSpan(start + front, start + stop) if is_cut else None, walk.seconds, note)
+
+
+def begins_inside(program: str, path: Path, codec: str) -> bool:
+    """Tell whether the sound of a DVD begins inside a frame, and all frames behind that are whole at the beginning.
+
+    Args:
+        program: ffmpeg.
+        path: the file.
+        codec: of its sound.
+    """
+    read, form = (read_ac3, codec) if codec in ("ac3", "eac3") else (_read_mpeg, "mp3")
+    data = copy_stream(program, path, ByteSpan(0, _FIRST_BYTES))
+    torn = next((at for at in range(1, min(len(data), _MOST_TORN)) if _are_frames(data[at:], read)), 0)
+    frame = read(data[torn : torn + FRAME_HEAD])
+    if not torn or frame is None or torn >= frame.size:
+        return False
+    command = [
+        *(program, "-hide_banner", "-v", "quiet", "-xerror", "-err_detect", "crccheck"),
+        *("-protocol_whitelist", "pipe", "-f", form, "-i", "pipe:0", "-frames:a", "1", "-f", "s16le", "pipe:1"),
+    ]
+    return bool(_feed(command, [data[torn:]]))
+
+
+def _read_mpeg(head: bytes) -> StreamFrame | None:
+    frame = read_frame(head)
+    return frame and StreamFrame(frame.size, frame.samples / frame.rate, frame.kind)
+
+
+def _are_frames(data: bytes, read: FrameReader) -> bool:
+    at, kinds = 0, set()
+    for _ in range(SURE_FRAMES):
+        if (frame := read(data[at : at + FRAME_HEAD])) is None:
+            return False
+        kinds.add(frame.kind)
+        at += frame.size
+    return len(kinds) == 1
 
 
 def is_meridian(head: bytes) -> bool:
@@ -137,23 +178,8 @@ def _find_front(window: Window, size: int) -> int:
     """Return how many zeros precede the sound."""
     if any(window.take(0, FRAME_HEAD)):
         return 0
-    front = window.take(0, min(size, _MOST_FRONT))
+    front = window.take(0, min(size, MOST_FRONT))
     return len(front) - len(front.lstrip(b"\0"))
-
-
-def _find_second(window: Window, end: int) -> int:
-    """Return where the second frame of a stream begins of which the first has a damaged header; 0 where none does."""
-    for mark in (AC3, *DTS):
-        at = window.find(mark, 1, min(end, _MOST_FRONT))
-        place, count, read = at, 0, choose_reader(window.take(at, FRAME_HEAD))
-        while read and (frame := read(window.take(place, FRAME_HEAD))) and count < _SURE_UNITS:
-            # Frames of AC-3 at 44.1 kHz differ by a word.
-            if place == at and abs(frame.size - at) > 2:
-                break
-            place, count = place + frame.size, count + 1
-        if count == _SURE_UNITS:
-            return at
-    return 0
 
 
 def _walk(path: Path, window: Window, start: int, end: int, read: FrameReader) -> _Passed:
@@ -183,9 +209,9 @@ def _find_next(window: Window, start: int, at: int, end: int, read: FrameReader)
     mark = window.take(start, 1)
     while read(mark.ljust(FRAME_HEAD, b"\0")) is None and (at := window.find(mark, at + 1, end)) < end:
         place, count = at, 0
-        while count < _SURE_UNITS and (frame := read(window.take(place, FRAME_HEAD))) and place + frame.size <= end:
+        while count < SURE_FRAMES and (frame := read(window.take(place, FRAME_HEAD))) and place + frame.size <= end:
             place, count = place + frame.size, count + 1
-        if count == _SURE_UNITS:
+        if count == SURE_FRAMES:
             return at
     return end
 
@@ -198,49 +224,6 @@ def _describe_end(path: Path, window: Window, walk: _Passed, end: int, read: Fra
     rest = window.take(walk.end, end - walk.end if end - walk.end < FRAME_HEAD else FRAME_HEAD)
     is_begun = len(rest) < FRAME_HEAD and rest.startswith(mark)
     return describe_torn(path) if is_begun or read(rest) else describe_rest(path, end - walk.end)
-
-
-def ends_inside(data: bytes, measure: Callable[[bytes], int]) -> bool:
-    """Tell whether bytes end inside the last of units that lie end to end.
-
-    ``measure`` returns the size of the unit that begins with these up to 16 bytes, 0 for none.
-    """
-    data = data[-_TAIL:]
-    for start in range(len(data)):
-        at, count = start, 0
-        while at < len(data) and (size := measure(data[at : at + _UNIT_HEAD])):
-            at, count = at + size, count + 1
-        if count >= _SURE_UNITS and at > len(data) - _UNIT_HEAD:
-            return at != len(data)
-    return False
-
-
-def _choose_measure(start: bytes) -> Callable[[bytes], int] | None:
-    """Return what tells the size of the packets of a broadcast or a DVD."""
-    if (form := _find_form(start)) is not None:
-        size, place = form
-        return lambda unit: size if unit[place : place + 1] == b"G" else 0
-    return _measure_pack if start.startswith(_PACK) else None
-
-
-def is_transport_stream(start: bytes) -> bool:
-    """Tell whether a file that begins so is an MPEG-TS."""
-    return _find_form(start) is not None
-
-
-def _find_form(start: bytes) -> tuple[int, int] | None:
-    marks = ((form, start[form[1] : 3 * form[0] : form[0]]) for form in _TS_FORMS)
-    return next((form for form, mark in marks if mark == b"GGG"), None)
-
-
-def _measure_pack(head: bytes) -> int:
-    """Measure a pack's head, or a packet of an MPEG program stream (ISO 11172-1 and 13818-1)."""
-    if head.startswith(_PACK) and len(head) >= 14:
-        return 12 if head[4] >> 4 == 2 else 14 + (head[13] & 7) if head[4] >> 6 == 1 else 0
-    if head.startswith(_PS_END):
-        return len(_PS_END)
-    is_packet = len(head) >= 6 and head.startswith(b"\0\0\1") and head[3] > _PACK[3]
-    return 6 + int.from_bytes(head[4:6], "big") if is_packet else 0
 
 
 def _ends_inside_unit(window: Window, end: int) -> bool:

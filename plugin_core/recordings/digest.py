@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from plugin_core.audio.envelope import find_audio, find_start
+from plugin_core.audio.envelope import find_audio, find_start, is_transport_stream
 from plugin_core.audio.ffmpeg import Which
 from plugin_core.audio.frames import measure_free_frame
 from plugin_core.audio.info import AudioInfo
@@ -29,7 +29,6 @@ from plugin_core.audio.probe import identify
 from plugin_core.audio.reader import Dtype, open_reader
 from plugin_core.audio.sndfile import is_mpeg_audio
 from plugin_core.audio.source_file import held_still, look_at, open_file, read_at, read_pieces
-from plugin_core.audio.streams import is_transport_stream
 from plugin_core.errors import SourceError
 from plugin_core.recordings.content import Heard, hash_content, keep, pkt1, raw1, recall
 from plugin_core.recordings.packets import (

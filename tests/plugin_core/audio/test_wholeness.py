@@ -477,6 +477,36 @@ def test_sound_that_begins_in_the_middle_of_a_frame_is_read(
 
 
 @needs_ffmpeg
+@pytest.mark.parametrize(
+    ("name", "first", "said"),
+    [
+        ("s.dts", 777, "begins in the middle of a frame"),
+        ("s.aac", 300, "begins with bytes that are no sound"),
+        ("s.ts", 12 * 188, "begins in the middle of a packet"),
+        ("mp2.ts", 100, "begins in the middle of a packet"),
+    ],
+)
+def test_sound_that_lacks_its_beginning_says_so(
+    library: Library, tmp_path: Path, name: str, first: int, said: str
+) -> None:
+    read, note = read_whole(library.copy(name, tmp_path, library.file(name).read_bytes()[first:]))
+
+    assert len(library.read(name)) - 8192 < len(read) <= len(library.read(name))
+    # AAC puts noise of its own making where none would hear the difference.
+    assert name in ("s.aac", "s.ts") or np.array_equal(read[-RATE:], library.read(name)[-RATE:])
+    assert said in note
+
+
+@needs_ffmpeg
+def test_first_whole_frame_of_a_dvd_that_is_damaged_is_no_part_of_a_torn_one(library: Library, tmp_path: Path) -> None:
+    data = bytearray(library.file("s.vob").read_bytes()[3 * 2048 :])
+    head = library.file("s.mp2").read_bytes()[:4]
+    data[min(data.index(head[:2] + bytes([head[2] | padding]) + head[3:]) for padding in (0, 2))] ^= 0x5A
+
+    assert "is damaged" in refuse(library.copy("s.vob", tmp_path, data))
+
+
+@needs_ffmpeg
 @pytest.mark.parametrize("first", [0, 3003])
 def test_frame_with_a_wrong_checksum_is_damage_wherever_the_sound_begins(
     library: Library, tmp_path: Path, first: int
