@@ -14,7 +14,7 @@ from plugin_core.model import Model, Plan, Separation, Source
 from plugin_core.protocols import Finished, Order, Report
 from plugin_core.providers.engine import LocalEngine, SpeedBook, worker_format
 from plugin_core.providers.local import request as requests
-from plugin_core.providers.local.request import STEMS, WorkerRequest, fill_options, read_options
+from plugin_core.providers.local.request import BLOCK_SECONDS, STEMS, WorkerRequest, fill_options, read_options
 from plugin_core.stem_names import INSTRUMENTAL
 from plugin_core.worker import usable_processors
 
@@ -46,8 +46,8 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = msgspec.field(default_factory=default_workers)
     """Songs separated at the same time, each by one process on one processor; default half the processors."""
-    block_seconds: Annotated[float, msgspec.Meta(ge=0.5, le=60)] = 5.0
-    """Seconds of sound worked on at once; memory grows with it (150 MB at 5 s of stereo at 44.1 kHz), the
+    block_seconds: Annotated[float, msgspec.Meta(ge=0.5, le=60)] = BLOCK_SECONDS
+    """Seconds of sound worked on at once; memory grows with it (133 MB at 4 s of stereo at 44.1 kHz), the
     stems are the same."""
     nice: Annotated[int, msgspec.Meta(ge=0, le=19)] = 10
     """How far workers step back behind other programs, as ``nice(1)`` counts; no effect on Windows."""

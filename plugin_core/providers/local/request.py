@@ -12,6 +12,9 @@ from plugin_core.audio.info import AudioInfo
 from plugin_core.errors import UsageError, suggest
 from plugin_core.worker import WorkerOrder
 
+BLOCK_SECONDS: Final = 4.0
+"""How much sound a worker works on at once, unless the settings say otherwise."""
+
 STEMS = ("vocals", "drums", "bass", "other")
 NETWORK_MANIFEST = Path(__file__).parent / "network.toml"
 """Names the weights beside it, where they came from, and their digest."""
@@ -107,4 +110,4 @@ class WorkerRequest(WorkerOrder, frozen=True, kw_only=True):
     parameters: Parameters = Parameters()
     network: bool = True
     """Whether the network has its say; without its weights the worker does without, and notes it."""
-    block_seconds: float = 5.0
+    block_seconds: float = BLOCK_SECONDS

@@ -20,13 +20,12 @@ from plugin_core.errors import SettingsError
 from plugin_core.providers.local.masks import Features, Masker
 from plugin_core.providers.local.network import MaskNetwork, read_network
 from plugin_core.providers.local.refinement import Refinement
-from plugin_core.providers.local.request import STEMS, Parameters, WorkerRequest
+from plugin_core.providers.local.request import BLOCK_SECONDS, STEMS, Parameters, WorkerRequest
 from plugin_core.providers.local.stft import Analysis, Complex64, Frames, Synthesis
 from plugin_core.worker import Reported, WorkerDone, made_folder, serve, usable_processors
 
 Float32 = NDArray[np.float32]
 
-DEFAULT_BLOCK_SECONDS = 5.0
 CHUNK = 64
 """Frames analysed at once, few enough for the processor's caches."""
 FEW = 16
@@ -62,7 +61,7 @@ def separate(
     channels: int,
     parameters: Parameters | None = None,
     network: MaskNetwork | None = None,
-    block_seconds: float = DEFAULT_BLOCK_SECONDS,
+    block_seconds: float = BLOCK_SECONDS,
 ) -> Iterator[Estimates]:
     """Yield the whole stream in order, each frame once.
 
