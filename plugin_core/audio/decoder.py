@@ -43,11 +43,12 @@ _DOUBTFUL_SECONDS: Final = 0.1
 _TIMED: Final = frozenset({"FLV", "MKV", "MPEG", "TS", "WMA"})
 """Containers in which each packet has a time: the end of the last one tells what is missing in front of it."""
 _PRIMED_SECONDS: Final = 0.015
-"""More than rounding makes, and what Opus and Vorbis begin with; the packets of most codecs are longer."""
+"""More than rounding makes, and what Opus and Vorbis begin with; most packets are longer."""
 _OPUS_SECONDS: Final = 0.035
 _WMA: Final = frozenset({"wmapro", "wmav1", "wmav2"})
-_WMA_SECONDS: Final = 0.15
-"""More than the two frames that prime its decoder, and of which nothing is heard."""
+_USUAL_SECONDS: Final = {"WMA": 0.15, "pcm_dvd": 0.025}
+"""By container or codec: more than the two frames that prime the decoder of WMA, of which nothing is heard, and than
+other sounds begin earlier, of which packets are told by numbers; more than ffmpeg's times of a DVD's packets leap."""
 _VORBIS_SECONDS: Final = 0.04
 """More than half of a long block, of which nothing is heard where a stream begins with one."""
 _FAAC_FRAME: Final = 1024
@@ -59,10 +60,8 @@ _EMPTY: Final = re.compile(rb"Error (while decoding|submitting) .*Invalid argume
 """What ffmpeg says of a packet of AAC without a byte: by such an AVI puts off what comes later."""
 _BROKEN: Final = re.compile(rb"Error (while decoding|submitting) ")
 _WRONG: Final = b"CRC mismatch"
-_CUT_OUT: Final = "MPEG"
-"""What may begin in the middle of a frame, as all but the first file of a DVD do: ffmpeg takes that for damage."""
 _TORN_SECONDS: Final = 0.05
-"""More than a frame of what such hold, but for 8 kHz."""
+"""More than a frame of what a DVD holds."""
 _CHANGED: Final = b"Changing audio frame properties on the fly"
 
 
@@ -161,7 +160,8 @@ class FfmpegDecoder:
             return 0
         silence = info.timeline.pieces[0].silence if info.timeline else 0
         missing = round(int(ends[-1]) * info.sample_rate / 1e6) - silence - (self.position - self._before)
-        usual = _WMA_SECONDS if info.codec in _WMA else _PRIMED_SECONDS + self._torn * _TORN_SECONDS
+        usual = _USUAL_SECONDS.get(info.codec, _USUAL_SECONDS.get(info.container, _PRIMED_SECONDS))
+        usual += self._torn * _TORN_SECONDS
         bar = (_VORBIS_SECONDS if info.codec == "vorbis" else usual) * info.sample_rate
         if missing > bar and info.codec == "aac" and is_by_faac(self._path):
             missing -= _FAAC_FRAME
@@ -202,11 +202,13 @@ def _is_timed(info: AudioInfo) -> bool:
     is_raw = info.timeline is not None and info.timeline.is_raw
     # Of what WMA Lossless and Voice put in front nothing is known.
     is_known = info.container != "WMA" or info.codec in _WMA or not info.codec.startswith("wma")
+    # Packets of WavPack have no length, and some no time.
+    is_known &= (info.container, info.codec) != ("MKV", "wavpack")
     return (info.container in _TIMED and is_known) or (info.container == "M4A" and not is_raw)
 
 
 def _has_empty_packets(info: AudioInfo) -> bool:
-    """Tell whether packets may hold nothing, and ffmpeg takes that for damage: it is not to stop there."""
+    """Tell whether packets may hold nothing, where ffmpeg is not to stop."""
     return (info.container, info.codec) == ("AVI", "aac")
 
 
@@ -244,19 +246,9 @@ def decode_command(
     times = ("-progress", "pipe:2") if is_timed else ()
     # Left to itself, ffmpeg gives what follows at the rate, and in the channels, of what was first.
     one = ("-reinit_filter", "0")
+    level = ("error", "-xerror") if is_strict else ("repeat+error",)
     return [
-        *(
-            program,
-            "-nostdin",
-            "-hide_banner",
-            "-v",
-            *(("error", "-xerror") if is_strict else ("repeat+error",)),
-            *times,
-            *raw,
-            *sums,
-            *one,
-            *name_input(path, part),
-        ),
+        *(program, "-nostdin", "-hide_banner", "-v", *level, *times, *raw, *sums, *one, *name_input(path, part)),
         *("-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"),
         *("-f", sample_format, "-c:a", f"pcm_{sample_format}", "pipe:1"),
     ]
@@ -294,7 +286,8 @@ def open_decoder(
     with ExitStack() as running:
         process, complaints = running.enter_context(_start(command(is_strict=not _has_empty_packets(info))))
         torn = 0
-        is_torn = info.container == _CUT_OUT and _is_silent(process)
+        # All but the first file of a DVD begin in the middle of a frame, which ffmpeg takes for damage.
+        is_torn = info.container == "MPEG" and _is_silent(process)
         if is_torn and begins_inside(program, path, info.codec):
             lenient = command(is_strict=False)
             first = run_quietly([*lenient[:-1], "-frames:a", "1", lenient[-1]], is_asked_why=True)
@@ -349,7 +342,7 @@ class Playback:
 
     @property
     def note(self) -> str:
-        """What people should know of it, at the end."""
+        """That of its decoder."""
         return self._decoder.note
 
     def decode(self, frames: int, dtype: npt.DTypeLike) -> Samples:

@@ -21,9 +21,11 @@ from plugin_core.audio.envelope import (
     list_packets,
     measure_tag,
 )
+from plugin_core.audio.flac import FLAC_HEADER, read_frame
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.interleaved import ASF, read_asf, read_avi
 from plugin_core.audio.movie import is_movie
+from plugin_core.audio.ogg import measure_late_flac
 from plugin_core.audio.source_file import (
     LEAP,
     FileReading,
@@ -60,6 +62,7 @@ _ELEMENTS: Final = {
     *(b"\xe7", b"\xa7", b"\xab", b"\xa3", b"\xa0", b"\xaf", b"\xec", b"\xbf"),
 }
 """Names of what lies in a segment or a cluster (RFC 9559)."""
+_OGG: Final = b"OggS"
 _FLV: Final = b"FLV\1"
 _FLV_SIZE: Final = b"\0\x08filesize\0"
 _FLV_ABOUT: Final = 1 << 14
@@ -149,7 +152,11 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
         sound = read_avi(path, window, Window(path, descriptor, room=0, first=start))
         note = "" if sound.broken is None else describe_break(path, sound.broken)
         slack = None if note else sound.slack
-        return Extent(sound.is_whole, seconds=sound.lasts, late=sound.late, slack=slack, note=note)
+        return Extent(
+            sound.is_whole, seconds=sound.lasts, late=sound.late, slack=slack, note=note, length=sound.counted
+        )
+    if head.startswith(_OGG):
+        return Extent(late=measure_late_flac(path, descriptor))
     if head.startswith(_FLV):
         return _check_flv(path, window, end - start)
     if head.startswith(_CAF):
@@ -316,7 +323,7 @@ def _read_size(window: Window, at: int) -> tuple[int | None, int]:
 
 
 def _check_caf(path: Path, window: Window, end: int) -> Extent:
-    """Go through the chunks; of ALAC some writers count the last packet as if it were as long as the others."""
+    """Go through the chunks; some writers count the last packet of ALAC as if it were as long as the others."""
     at, stop = _CAF_FIRST, end
     chunks: dict[bytes, ByteSpan] = {}
     while at < end and len(head := window.take(at, _CAF_CHUNK)) == _CAF_CHUNK:
@@ -333,7 +340,7 @@ def _check_caf(path: Path, window: Window, end: int) -> Extent:
         chunks.setdefault(head[:4], ByteSpan(at - length, min(at, window.size)))
     if 0 < end - at < _CAF_CHUNK:
         stop = at
-    seconds = _measure_alac(path, window, chunks)
+    seconds = _measure_packed(path, window, chunks)
     if stop < end:
         return Extent(is_whole=True, span=ByteSpan(0, stop), seconds=seconds)
     if at != end and window.find(_CAF_BEGIN, _CAF_FIRST, end) < end:
@@ -341,18 +348,24 @@ def _check_caf(path: Path, window: Window, end: int) -> Extent:
     return Extent(at in (end, window.size), seconds=seconds)
 
 
-def _measure_alac(path: Path, window: Window, chunks: dict[bytes, ByteSpan]) -> float | None:
-    """Measure ALAC in CAF of which whole packets are counted: one that is shorter says so itself; None elsewhere."""
+def _measure_packed(path: Path, window: Window, chunks: dict[bytes, ByteSpan]) -> float | None:
+    """Measure ALAC or FLAC in CAF by what its packets say themselves; None elsewhere, and where others are counted."""
     about, table, sound = (chunks.get(name, ByteSpan(0, 0)) for name in (b"desc", b"pakt", b"data"))
     head = window.take(about.start, _CAF_ABOUT)
     packed = window.take(table.start, table.end - table.start)
-    if len(head) < _CAF_ABOUT or head[8:12] != b"alac" or len(packed) < CAF_TABLE:
+    if len(head) < _CAF_ABOUT or head[8:12] not in (b"alac", b"flac") or len(packed) < CAF_TABLE:
         return None
     rate, usual = struct.unpack_from(">d", head)[0], int.from_bytes(head[20:24], "big")
     packets, frames, rest = struct.unpack_from(">QQq", packed)
     sizes = list_packets(path, packed, sound.end - sound.start - 4)
     if not sizes or rest or not rate > 0 or frames != packets * usual:
         return None
+    if head[8:12] == b"flac":
+        # ffmpeg counts packets of another size, and an empty one.
+        size = next((size for size in reversed(sizes) if size), 0)
+        first = read_frame(window.take(sound.start + 4, FLAC_HEADER), 0)
+        ending = read_frame(window.take(sound.end - size, FLAC_HEADER), first.block if first else 0)
+        return ending.end / rate if ending else None
     packet = int.from_bytes(window.take(sound.end - sizes[-1], _ALAC_HEAD), "big")
     last = min(usual, packet >> 1 & 0xFFFFFFFF) if packet >> _ALAC_IS_SHORT & 1 else usual
     return float((frames - usual + last) / rate)

@@ -324,8 +324,10 @@ def _place(
     if picture is not None:
         # The header of RealMedia says 0 whatever its packets say; what primes a WMA's decoder precedes the pictures.
         beginning = min(start, picture)
-    lead = max(0, round((start - beginning + late) * info.sample_rate))
-    lead *= lead < _LATEST_SECONDS * info.sample_rate  # A damaged time.
+    # Of Vorbis the packet that lasts too long gives no sound: the next one's time is late already.
+    lead = max(0, round((start - beginning + late * (info.codec != "vorbis")) * info.sample_rate))
+    # A damaged time, or one that ffprobe does not know.
+    lead *= lead < _LATEST_SECONDS * info.sample_rate and (info.container, info.codec) != ("OGG", "flac")
     timeline = None
     if movie is not None and movie.is_fragmented and movie.timed:
         lasts = movie.timed / movie.track_clock

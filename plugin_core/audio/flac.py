@@ -26,7 +26,7 @@ _MOST_TRIES: Final = 1000
 """Places that may begin the last frame, at most; in a megabyte of music there are some thirty by chance."""
 _MOST_CHECKED: Final = 2 * LONGEST_FRAME
 """Bytes that checksums are made of, at most: a file that somebody made up must not keep us busy."""
-_HEADER: Final = 32
+FLAC_HEADER: Final = 32
 """Bytes; no header of a frame is longer."""
 _SYNC: Final = re.compile(rb"\xff[\xf8\xf9]")
 _MARKER: Final = b"fLaC"
@@ -141,6 +141,11 @@ class StreamInfo(msgspec.Struct, frozen=True):
         """Of one channel; 0 where the encoder did not know."""
         return int.from_bytes(self.fields, "big") & 0xFFFFFFFFF
 
+    @property
+    def rate(self) -> int:
+        """Samples of a channel in a second."""
+        return int.from_bytes(self.fields, "big") >> 44
+
     def count(self, samples: int) -> bytes:
         """Return the fields with another count of samples."""
         return (int.from_bytes(self.fields, "big") >> 36 << 36 | samples).to_bytes(8, "big")
@@ -160,7 +165,7 @@ def find_frames(data: bytes, info: StreamInfo, *, is_backward: bool = False) -> 
     found = _SYNC.finditer(data)
     for one in reversed(deque(found, maxlen=_MOST_TRIES)) if is_backward else islice(found, _MOST_TRIES):
         place = one.start()
-        frame = read_frame(data[place : place + _HEADER], info.block)
+        frame = read_frame(data[place : place + FLAC_HEADER], info.block)
         if frame is not None:
             yield place, frame
 
@@ -229,7 +234,7 @@ def _read_first(window: Window, start: int) -> Frame | None:
     while not is_last and len(head := window.take(at, _BLOCK_HEAD)) == _BLOCK_HEAD:
         is_last = head[0] > 0x7F
         at += _BLOCK_HEAD + int.from_bytes(head[1:], "big")
-    return read_frame(window.take(at, _HEADER), 0) if is_last else None
+    return read_frame(window.take(at, FLAC_HEADER), 0) if is_last else None
 
 
 def _read_tail(path: Path, descriptor: int, start: int, end: int, info: StreamInfo) -> bytes:
@@ -256,7 +261,7 @@ def _is_one(window: Window, start: int, end: int, info: StreamInfo) -> bool:
     """Tell whether frames looked at here and there follow each other; in files joined of equal length they do not."""
     before = -1
     for number in range(1, _PLACES):
-        data = window.take(start + (end - start) * number // _PLACES, min(info.longest + _HEADER, 2 * _LONG_FRAME))
+        data = window.take(start + (end - start) * number // _PLACES, min(info.longest + FLAC_HEADER, 2 * _LONG_FRAME))
         if found := next(find_frames(data, info), None):
             if found[1].first < before:
                 return False

@@ -52,6 +52,7 @@ _RECORDERS: Final = (b"\x4d\x80\x86Chrome", b"QTmuxingAppLibWebM")
 """How browsers name themselves in a WebM: its times are a clock's, and while they hear nothing they write nothing."""
 _RECORDER_ROOM: Final = 1 << 10
 _AAC: Final = 0xFF
+_DTS: Final = 0x2001
 _BLOCKS: Final = (2, 6, 7, 0x11, 0x31)
 """ADPCM, A-law, u-law and GSM: so does every block."""
 _USUAL_SECONDS: Final = 0.1
@@ -67,6 +68,8 @@ class InterleavedSound(NamedTuple):
     """Seconds of silence in front of it."""
     lasts: float | None = None
     """Seconds that its header counts, the silence included; 0 where it counts nothing, None where it is damaged."""
+    counted: float = 0.0
+    """Seconds by its packets of DTS, to which ffmpeg gives times that are none, where its header counts nothing."""
     slack: float = 0.0
     """Seconds by which what is decoded may be shorter than that, and nothing is missing."""
     broken: float | None = None
@@ -151,7 +154,12 @@ def read_avi(path: Path, window: Window, leaps: Window) -> InterleavedSound:
     lasts = header.lasts if is_counted else 0.0
     is_exact &= lasts > 0
     return InterleavedSound(
-        is_whole, late, lasts, header.second / 2 if is_exact else _USUAL_SECONDS, _find_lost(leaps, lasts)
+        is_whole,
+        late,
+        lasts,
+        0.0 if is_whole or header.codec != _DTS else _count_packets(window, header),
+        header.second / 2 if is_exact else _USUAL_SECONDS,
+        _find_lost(leaps, lasts),
     )
 
 
@@ -200,6 +208,12 @@ def _read_headers(window: Window) -> tuple[_Header | None, float]:
         # Beyond the end of the pictures, or longer than all there is, it is no time.
         return sound._replace(start=0), 0.0
     return sound, (sound.start + late) * sound.second
+
+
+def _count_packets(window: Window, header: _Header) -> float:
+    """Return the seconds that all packets of a stream last, of which each is a unit."""
+    packets = sum(chunk.name == header.name for chunk in _list_chunks(window, _LISTS))
+    return (header.start + packets) * header.second
 
 
 def _find_lost(window: Window, lasts: float) -> float | None:

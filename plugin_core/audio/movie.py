@@ -270,9 +270,8 @@ def _read_movie(index: memoryview, track: memoryview, size: int) -> Movie:
 def read_clock(box: memoryview, name: bytes) -> tuple[int, int]:
     """Return units a second and length in units, by a ``mvhd`` or ``mdhd``."""
     content = next(_find_boxes(box, name))
-    if content[0] == 1:
-        return struct.unpack_from(">IQ", content, 20)
-    return struct.unpack_from(">II", content, 12)
+    form, at = (">IQ", 20) if content[0] == 1 else (">II", 12)
+    return struct.unpack_from(form, content, at)
 
 
 def _list_lengths(track: memoryview) -> list[int]:
@@ -360,9 +359,10 @@ def _measure(movie: Movie, lasts: list[int], runs: Iterator[tuple[list[int], int
 
 
 def _measure_late(lasts: list[int]) -> int:
-    """Return by how much the first packet lasts longer than the others, which must be of one length."""
+    """Return by how much the first packet lasts too long: longer than others of one length, or than any of Vorbis."""
     first, *others = lasts or [0]
-    return first - others[0] if len(others) > 1 and len(set(others)) == 1 and first > others[0] > 0 else 0
+    bar = max(others, default=0) * (1 if len(set(others)) == 1 else 2)
+    return first - others[0] if len(others) > 1 and first > bar > 0 else 0
 
 
 def _sum_times(media: memoryview, size: int) -> int:

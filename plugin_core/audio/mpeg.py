@@ -326,9 +326,9 @@ def _examine_one(one: FrameStretch, *, is_file: bool) -> Structure:
     is_sound = not (one.holes or one.header.mended or one.is_doubtful)
     if is_right and is_file and _says_its_size(one) and is_sound:
         return Structure()
-    if is_right and is_file:
-        return Structure(layouts=(_lay_out(one),))
-    return Structure(layouts=(_lay_out(one),), told=told)
+    # Who counts his own frame as well, and all bytes right, lacks nothing.
+    is_whole = is_right and one.header.size == one.end - one.start
+    return Structure(layouts=(_lay_out(one),), told=None if is_whole or (is_right and is_file) else told)
 
 
 def _says_its_size(one: FrameStretch) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from plugin_core.audio.flac import FLAC_HEADER, read_frame, read_stream_info
 from plugin_core.audio.info import ByteSpan, FileLayout, Structure
 from plugin_core.audio.source_file import AGAIN, FileReading, cut_short, read_pieces
 from plugin_core.errors import SourceError
@@ -19,12 +20,18 @@ _MARK: Final = b"OggS"
 _HEADER: Final = 27
 _ROOM: Final = _HEADER + 255 + 255 * 255
 """The largest page."""
-_BEGIN, _END = 2, 4
+_CONTINUED, _BEGIN, _END = 1, 2, 4
 _SUM: Final = slice(22, 26)
 _MIRRORED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 """Each byte with its bits the other way round."""
 _CODECS: Final = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"fLaC", b"Speex   ")
 """How the first packet of a stream of sound begins."""
+_OPUS: Final = b"OpusHead"
+_FLAC: Final = b"\x7fFLAC"
+_FLAC_INFO: Final = 17
+"""Where in its first packet its STREAMINFO is."""
+_OPUS_LENGTHS: Final = (*3 * (480, 960, 1920, 2880), *2 * (480, 960), *4 * (120, 240, 480, 960))
+"""Samples of a frame, by the five highest bits of a packet (RFC 6716, 3.1)."""
 
 
 class OggPage(NamedTuple):
@@ -75,6 +82,18 @@ class OggPage(NamedTuple):
         mirrored = ~zlib.crc32(whole.translate(_MIRRORED), 0xFFFFFFFF) & 0xFFFFFFFF
         return mirrored.to_bytes(4, "big").translate(_MIRRORED) == self.head[_SUM]
 
+    @property
+    def packets(self) -> Iterator[memoryview]:
+        """Those that begin and end in it."""
+        begin, size = 0, 0
+        is_begun = not self.head[5] & _CONTINUED
+        for segment in self.lacing:
+            size += segment
+            if segment < 255:
+                if is_begun:
+                    yield self.body[begin : begin + size]
+                begin, size, is_begun = begin + size, 0, True
+
     def holds(self, *starts: bytes) -> bool:
         """Tell whether its first bytes are one of these."""
         return bytes(self.body[:8]).startswith(starts)
@@ -87,13 +106,14 @@ class _Link:
         self.start = self.end = start
         self.serial: int | None = None
         self.is_ended = self.is_broken = self.is_wrong = self.is_backward = self.has_begun = False
+        self.is_joined = self._is_opus = False
         self._number = self._place = 0
 
     def add(self, page: OggPage) -> None:
         self.end = page.end
         if page.begins:
             if self.serial is None and page.holds(*_CODECS):
-                self.serial, self._number = page.serial, page.number
+                self.serial, self._number, self._is_opus = page.serial, page.number, page.holds(_OPUS)
             return
         self.has_begun = True
         if page.serial == self.serial:
@@ -103,6 +123,11 @@ class _Link:
             self.is_wrong |= not page.is_sound
             if page.place >= 0:
                 self.is_backward |= page.place < self._place
+                # Only the last page may count fewer samples than it holds, unless streams were put end to end.
+                is_short = (
+                    self._is_opus and not page.ends and page.place - self._place < sum(map(_measure_opus, page.packets))
+                )
+                self.is_joined |= is_short and self._place > 0
                 self._place = page.place
             self.is_ended = page.ends
 
@@ -120,8 +145,25 @@ def examine_ogg(path: Path, descriptor: int, passage: FileReading | None = None)
     for link in links:
         _check(path, link, len(links))
     if len(links) == 1 and not links[0].start:
-        return Structure()
+        # libsndfile stops where a page counts fewer samples than it holds.
+        return Structure(needs_ffmpeg=links[0].is_joined)
     return Structure(layouts=tuple(FileLayout((ByteSpan(link.start, link.end),)) for link in links))
+
+
+def measure_late_flac(path: Path, descriptor: int) -> float:
+    """Return the seconds by which FLAC begins later than what else an Ogg holds, of which ffmpeg does not tell."""
+    serial, others, info = None, 0, None
+    for page in list_pages(read_pieces(path, descriptor)):
+        if page.begins and info is None and page.holds(_FLAC):
+            serial, info = page.serial, read_stream_info(bytes(page.body[_FLAC_INFO:]))
+        elif page.begins:
+            others += 1
+        elif page.serial == serial and page.place:
+            frames = [read_frame(bytes(packet[:FLAC_HEADER]), info.block) for packet in page.packets] if info else []
+            if info is None or not others or not frames or (first := frames[0]) is None or (last := frames[-1]) is None:
+                break
+            return max(0, page.place - (last.end - first.first)) / max(1, info.rate)
+    return 0.0
 
 
 def list_pages(pieces: Iterable[bytes]) -> Iterator[OggPage]:
@@ -185,3 +227,11 @@ def _check(path: Path, link: _Link, count: int) -> None:
             f"{shown} is cut short: the mark of its end is missing{which}",
             remedy=f"{AGAIN}, or convert it to FLAC first if this is all of it",
         )
+
+
+def _measure_opus(head: memoryview) -> int:
+    """Return the samples at 48 kHz of a packet that begins with these bytes; 0 where it has none."""
+    if not head or (len(head) < 2 and head[0] & 3 == 3):
+        return 0
+    count = (1, 2, 2)[head[0] & 3] if head[0] & 3 < 3 else head[1] & 63
+    return _OPUS_LENGTHS[head[0] >> 3] * count

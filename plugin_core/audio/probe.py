@@ -249,7 +249,7 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
     if seconds == extent.seconds and info.container == "AVI":
         # It is told of the sound alone.
         info = msgspec.structs.replace(info, is_headerless=False)
-    if extent.length and info.is_headerless:
+    if extent.length and (info.is_headerless or is_piped):
         seconds = extent.length
     elif info.is_headerless or is_piped or seconds < MIN_SECONDS:
         # ffprobe guesses from the bit rate of the beginning, or says nothing.
@@ -336,7 +336,8 @@ def _probe_each(path: Path, parts: Sequence[ByteSpan], which: Which, *, is_whole
 
 def _put_off(info: AudioInfo, silence: int) -> AudioInfo:
     """Let silence precede the sound, which is counted already."""
-    end = max(0, info.frames - silence) or None
+    # Pages of an Ogg may count less than it holds.
+    end = (max(0, info.frames - silence) or None) if info.container != "OGG" else None
     return msgspec.structs.replace(info, timeline=Timeline((Piece(silence, 0, end),), is_raw=False))
 
 

@@ -121,7 +121,9 @@ class Reader:
         """What people should know of how it was read; known at the end."""
         info, told = self.info, self._told
         is_short = self.is_over and self._count_missing() > 0
-        is_long = self.position > told + (0 if info.frames else self._slack)
+        # Of the last packet of WavPack a Matroska tells no length.
+        is_untold = (info.container, info.codec) == ("MKV", "wavpack")
+        is_long = not is_untold and self.position > told + (0 if info.frames else self._slack)
         if not told or not (is_short or is_long):
             return info.note or self._decoder.note
         return describe_length(self.path, self.position, told, info.sample_rate)

@@ -319,6 +319,23 @@ def test_late_sound_of_an_ogg_video_is_read_whole(shorts: Shorts, tmp_path: Path
     assert "all that it holds was read" in note
 
 
+def test_flac_that_begins_late_in_an_ogg_video_does_and_is_read_whole(shorts: Shorts, tmp_path: Path) -> None:
+    """ffprobe takes it to begin with the file."""
+    late = ("-itsoffset", "0.5", "-i", shorts.file("s.ogg"), "-map", "0:v", "-map", "1:a", "-c:v", "libtheora")
+    picture = ("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=3")
+    path, cut = tmp_path / "late.ogv", tmp_path / "cut.ogv"
+    subprocess.run([*picture, *late, "-c:a", "flac", path], check=True)
+    sound = decode_with_ffmpeg(path)
+    read, note = read_whole(path)
+    assert (len(read), note) == (len(sound) + RATE // 2, "")
+    assert np.array_equal(read[RATE // 2 :], sound)
+    # Its pages then count less than they hold.
+    subprocess.run(["ffmpeg", "-v", "error", "-ss", "0.53", "-i", path, "-c", "copy", cut], check=True)
+    read, note = read_whole(cut)
+    assert np.array_equal(read[-len(sound) :], sound)
+    assert "than its header says" in note
+
+
 @pytest.mark.skipif(shutil.which("mkvmerge") is None, reason="mkvmerge is not installed")
 def test_what_mkvmerge_counts_of_a_late_or_appended_stream_is_right(shorts: Shorts, tmp_path: Path) -> None:
     """It counts from where a stream begins, and rounds times so that the second part's do not follow the first's."""

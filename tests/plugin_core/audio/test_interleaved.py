@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plugin_core.audio.probe import probe
 from plugin_core.errors import SourceError
 from tests.audio_files import encode
-from tests.plugin_core.audio.library import Library, decode_with_ffmpeg, read_whole
+from tests.plugin_core.audio.library import RATE, Library, decode_with_ffmpeg, read_whole
 from tests.plugin_core.audio.test_probe import needs_ffmpeg
 
 pytestmark = needs_ffmpeg
@@ -53,7 +54,8 @@ def test_packet_that_an_avi_without_index_lacks_is_told_by_its_header(
 
 
 @pytest.mark.parametrize(
-    ("kind", "codec"), [("avi", "libmp3lame"), ("avi", "pcm_s16le"), ("asf", "wmav2"), ("matroska", "libmp3lame")]
+    ("kind", "codec"),
+    [("avi", "libmp3lame"), ("avi", "pcm_s16le"), ("avi", "dca"), ("asf", "wmav2"), ("matroska", "libmp3lame")],
 )
 def test_what_was_written_into_a_pipe_is_read_whole(library: Library, tmp_path: Path, kind: str, codec: str) -> None:
     path = tmp_path / f"s.{kind}"
@@ -69,6 +71,8 @@ def test_what_was_written_into_a_pipe_is_read_whole(library: Library, tmp_path: 
         "1",
         "-q:a",
         "2",
+        "-strict",
+        "-2",
         "-f",
         kind,
         "pipe:1",
@@ -78,6 +82,7 @@ def test_what_was_written_into_a_pipe_is_read_whole(library: Library, tmp_path: 
     read, note = read_whole(path)
 
     assert (note, np.array_equal(read, decode_with_ffmpeg(path))) == ("", True)
+    assert probe(path).duration == pytest.approx(len(read) / RATE, abs=0.3)
     if kind == "asf":
         path.write_bytes(path.read_bytes()[:-20])
         assert "ends in the middle of a frame" in read_whole(path)[1]

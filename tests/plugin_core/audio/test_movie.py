@@ -23,10 +23,12 @@ def change(data: bytes, name: bytes, offset: int, value: int, width: int = 4) ->
     return data[:at] + value.to_bytes(width, "big") + data[at + width :]
 
 
-def make_late(song: Path, path: Path, codec: str) -> Path:
+def make_late(song: Path, path: Path, codec: str, *options: str) -> Path:
     """Write a movie of which the sound begins after 0.7 s."""
     picture = ("-f", "lavfi", "-i", "testsrc=d=2:s=64x64:r=25", "-itsoffset", "0.7", "-i", f"file:{song}")
-    return encode(song, path, *picture, "-map", "1:v", "-map", "2:a", "-c:v", "mpeg4", "-c:a", codec, "-t", "1.5")
+    return encode(
+        song, path, *picture, "-map", "1:v", "-map", "2:a", "-c:v", "mpeg4", "-c:a", codec, "-t", "1.5", *options
+    )
 
 
 @pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
@@ -145,3 +147,14 @@ def test_joined_quicktime_files_without_a_first_box_are_refused(library: Library
 
     path.write_bytes(old + old)
     assert "is several recordings joined" in refuse(path)
+
+
+def test_vorbis_that_begins_late_in_fragments_does(library: Library, tmp_path: Path) -> None:
+    flags = "frag_keyframe+empty_moov+default_base_moof"
+    path = make_late(library.file("s.wav"), tmp_path / "s.mp4", "libvorbis", "-movflags", flags)
+    sound = decode_with_ffmpeg(path)
+
+    read, note = read_whole(path)
+
+    assert (len(read), note) == (len(sound) + 7 * RATE // 10, "")
+    assert np.array_equal(read[7 * RATE // 10 :], sound)

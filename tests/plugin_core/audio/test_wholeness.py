@@ -455,6 +455,56 @@ def test_packet_that_only_begins_a_sound_is_not_missing(
 
 
 @needs_ffmpeg
+def test_opus_that_ffmpeg_put_end_to_end_is_read_whole(library: Library, tmp_path: Path) -> None:
+    """Where the first ends, a page counts fewer samples than it holds."""
+    part = encode(library.file("s.wav"), tmp_path / "part.opus", "-t", "1.003")
+    joined, parts = tmp_path / "s.opus", tmp_path / "parts"
+    parts.write_text(f"file '{part}'\n" * 2)
+    command = ["ffmpeg", "-v", "error", "-f", "concat", "-safe", "0", "-i", str(parts), "-c", "copy", str(joined)]
+    subprocess.run(command, check=True)
+
+    read, note = read_whole(joined)
+
+    assert (np.array_equal(read, decode_with_ffmpeg(joined)), note) == (True, "")
+    assert len(read) > 2 * len(read_whole(part)[0])
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("s.caf", ("-c:a", "flac")),
+        ("s.vob", ("-c:a", "pcm_dvd", "-ac", "1", "-ar", "48000")),
+        ("s.mka", ("-c:a", "wavpack")),
+        ("s.wmv", ("-map", "0", "-map", "0", "-c:a", "libmp3lame", "-t", "1")),
+    ],
+)
+def test_what_ffmpeg_miscounts_of_its_own_is_no_damage(
+    library: Library, tmp_path: Path, name: str, options: tuple[str, ...]
+) -> None:
+    """Packets of FLAC in CAF, the times of a DVD, the last packet of WavPack, where the second of two MP3s begins."""
+    path = encode(library.file("s.wav"), tmp_path / f"whole-{name}", *options)
+    if name == "s.mka":
+        path = encode(path, tmp_path / name, "-c", "copy", "-t", "1.2")
+
+    read, note = read_whole(path)
+
+    assert (np.array_equal(read.ravel(), decode_with_ffmpeg(path).ravel()), note) == (True, "")
+
+
+@needs_ffmpeg
+def test_header_of_an_mp3_that_counts_its_own_frame_as_well_is_right(library: Library, tmp_path: Path) -> None:
+    options = ("-c:a", "libmp3lame", "-t", "1", "-id3v2_version", "0", "-fflags", "+bitexact")
+    data = bytearray(encode(library.file("s.wav"), tmp_path / "s.mp3", *options).read_bytes())
+    at = next(place for mark in (b"Info", b"Xing") if (place := data.find(mark)) > 0)
+    data[at + 8 : at + 12] = (int.from_bytes(data[at + 8 : at + 12], "big") + 1).to_bytes(4, "big")
+    # GStreamer names no encoder behind that.
+    data[at + 120 : at + 156] = bytes(36)
+
+    assert read_whole(library.copy("xing.mp3", tmp_path, data))[1] == ""
+
+
+@needs_ffmpeg
 @pytest.mark.parametrize(("name", "unit"), [("s.vob", 2048), ("s.ac3", 1001)])
 def test_sound_that_begins_in_the_middle_of_a_frame_is_read(
     library: Library, tmp_path: Path, name: str, unit: int
