@@ -46,7 +46,7 @@ _PRIMED_SECONDS: Final = 0.015
 """More than rounding makes, and what Opus and Vorbis begin with; most packets are longer."""
 _OPUS_SECONDS: Final = 0.035
 _WMA: Final = frozenset({"wmapro", "wmav1", "wmav2"})
-_USUAL_SECONDS: Final = {"WMA": 0.15, "pcm_dvd": 0.025}
+_USUAL_SECONDS: Final = dict.fromkeys(("WMA", *_WMA), 0.15) | {"pcm_dvd": 0.025}
 """By container or codec: more than the two frames that prime the decoder of WMA, of which nothing is heard, and than
 other sounds begin earlier, of which packets are told by numbers; more than ffmpeg's times of a DVD's packets leap."""
 _VORBIS_SECONDS: Final = 0.04

@@ -230,6 +230,9 @@ def walk(
             if current is not None:
                 current.is_cut = True
             break
+        if is_next and current is not None and (half := _measure_half(window, current, at, frame, read)):
+            odd, at = odd + half, at + half
+            continue
         is_asked = current is None or has_length(head, frame)
         header = read_length(window.take(at, frame.size), at, frame) if is_asked else None
         if current is None or header is not None or frame.kind != current.frame.kind or _is_full(current, at):
@@ -282,6 +285,23 @@ def _find_inside(
             place, count = place + frame.size, count + 1
         if found and count == _SURE_FRAMES and place <= end:
             return found
+    return 0
+
+
+def _measure_half(
+    window: Window, current: FrameStretch, at: int, frame: MpegFrame, read: Callable[[bytes], MpegFrame | None]
+) -> int:
+    """Return how long a frame is that says twice its bit rate, so that the next one lies in it; 0 if it is right."""
+    usual, slot = at - current.last, 4 if frame.samples == _FIRST_LAYER else 1
+    if abs(frame.size - 2 * usual) > 2 * slot:
+        return 0
+    like = window.take(current.last, 4)
+    for half in (usual - slot, usual, usual + slot):
+        second = read(head := window.take(at + half, 4))
+        # But for the padding, and how two channels are joined.
+        is_alike = head[1] == like[1] and head[2] & 0xFC == like[2] & 0xFC and not (head[3] ^ like[3]) & 0xCF
+        if second and is_alike and half + second.size == frame.size:
+            return half
     return 0
 
 

@@ -149,6 +149,15 @@ def test_joined_quicktime_files_without_a_first_box_are_refused(library: Library
     assert "is several recordings joined" in refuse(path)
 
 
+def test_edit_that_ends_elsewhere_than_sound_whose_last_packet_says_its_end_is_said(
+    library: Library, tmp_path: Path
+) -> None:
+    data = (path := encode(library.file("s.wav"), tmp_path / "s.m4a", "-c:a", "aac", "-t", "1")).read_bytes()
+    for start in (600, 1300, 3000):
+        path.write_bytes(change(data, b"elst", 12, start))
+        assert EDITED in read_whole(path)[1]
+
+
 def test_vorbis_that_begins_late_in_fragments_does(library: Library, tmp_path: Path) -> None:
     flags = "frag_keyframe+empty_moov+default_base_moof"
     path = make_late(library.file("s.wav"), tmp_path / "s.mp4", "libvorbis", "-movflags", flags)

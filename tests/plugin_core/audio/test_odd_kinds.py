@@ -579,9 +579,22 @@ def test_mpeg_audio_of_the_first_layer_is_read_whole_or_said(tmp_path: Path) -> 
     for place, new in ((0, b"?"), (2, b"\0"), (0, bytes(4))):
         assert "begins with bytes that are no sound" in read_whole(write(path, replace(whole, place, new)))[1]
     assert "ends in the middle of a frame" in read_whole(write(path, whole[:-100]))[1]
+    place = whole.index(b"\xff\xff", 5000)
+    doubled = replace(whole, place + 2, bytes([0xE0 | whole[place + 2] & 0x0F]))
+    assert "is broken at 0:00.1" in read_whole(write(path, doubled))[1]
     assert "is broken at 0:00.1" in read_whole(write(path, whole[:5000] + whole[5010:]))[1]
     read, note = read_whole(write(path, whole + whole))
     assert (len(read), note) == (120 * 384, "")
+
+
+@needs_ffmpeg
+def test_frame_of_an_mp3_that_says_twice_its_rate_is_damage(song: Path, tmp_path: Path) -> None:
+    """The frame behind it would be lost without a word, for the one behind that begins where it says."""
+    path = encode(song, tmp_path / "song.mp3", "-b:a", "128k", "-ar", "32000")
+    whole = path.read_bytes()
+    place = whole.index(b"\xff\xfb", len(whole) // 2)
+    path.write_bytes(replace(whole, place + 2, bytes([0xD0 | whole[place + 2] & 0x0F])))
+    assert "is damaged" in refuse(path)
 
 
 def make_dst(frames: int) -> bytes:
