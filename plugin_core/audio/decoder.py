@@ -28,7 +28,6 @@ from plugin_core.model import show_path
 _PIPED: Final = {"s32le": "<i4", "f32le": "<f4", "f64le": "<f8"}
 """What ffmpeg writes: its name, and numpy's."""
 _FULL_SCALE: Final = 2.0**31
-
 _SKIPPED: Final = 1 << 16
 _HARMLESS: Final = re.compile(
     rb"\[(png|mjpeg|gif|bmp|webp|tiff|IMGUTILS|mpeg[124]\w*|h26[1-5]|hevc|vc1|vp[89]|av1) @|[Pp]icture|Video: "
@@ -58,6 +57,7 @@ _END: Final = re.compile(rb"^out_time_us=(\d+)", re.M)
 _COMPLAINANT: Final = re.compile(rb"\[([\w,]+) @ ")
 _EMPTY: Final = re.compile(rb"Error (while decoding|submitting) .*Invalid argument$")
 """What ffmpeg says of a packet of AAC without a byte: by such an AVI puts off what comes later."""
+_PART: Final = re.compile(rb": corrupt input packet in stream \d+$")
 _BROKEN: Final = re.compile(rb"Error (while decoding|submitting) ")
 _WRONG: Final = b"CRC mismatch"
 _TORN_SECONDS: Final = 0.05
@@ -116,13 +116,12 @@ class FfmpegDecoder:
     def _finish(self) -> None:
         returned = self._process.wait()
         self._complaints.seek(0)
-        # A folder may be called Pictures.
-        name = os.fsencode(self._path.absolute())
+        name = os.fsencode(self._path.absolute())  # A folder may be called Pictures.
         written = self._complaints.read()
         told = _PROGRESS.sub(b"", written).splitlines()
         told = [line for line in told if not _HARMLESS.search(line.replace(name, b""))]
-        if _has_empty_packets(self._info):
-            told = [line for line in told if not _EMPTY.search(line)]
+        usual = _choose_usual(self._info)
+        told = [line for line in told if not (usual and usual.search(line))]
         said = b"\n".join(told).strip()
         if "-xerror" not in self._command and (_WRONG in said or self._is_broken(told)):
             raise damaged(self._path, None)
@@ -207,9 +206,10 @@ def _is_timed(info: AudioInfo) -> bool:
     return (info.container in _TIMED and is_known) or (info.container == "M4A" and not is_raw)
 
 
-def _has_empty_packets(info: AudioInfo) -> bool:
-    """Tell whether packets may hold nothing, where ffmpeg is not to stop."""
-    return (info.container, info.codec) == ("AVI", "aac")
+def _choose_usual(info: AudioInfo) -> re.Pattern[bytes] | None:
+    """Return what ffmpeg says of packets that it is not to stop at: an open WAV gives less of its last than it asks."""
+    is_open = info.container == "WAV" and info.is_headerless
+    return _PART if is_open else _EMPTY if (info.container, info.codec) == ("AVI", "aac") else None
 
 
 def _is_of_container(line: bytes, info: AudioInfo) -> bool:
@@ -284,7 +284,7 @@ def open_decoder(
         is_timed=_is_timed(info),
     )
     with ExitStack() as running:
-        process, complaints = running.enter_context(_start(command(is_strict=not _has_empty_packets(info))))
+        process, complaints = running.enter_context(_start(command(is_strict=_choose_usual(info) is None)))
         torn = 0
         # All but the first file of a DVD begin in the middle of a frame, which ffmpeg takes for damage.
         is_torn = info.container == "MPEG" and _is_silent(process)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from plugin_core.audio.frames import AC3, DTS, FRAME_HEAD, choose_reader
-from plugin_core.audio.source_file import LEAP, Window, damaged, read_at
+from plugin_core.audio.source_file import LEAP, Window, cut_short, damaged, joined, read_at
 
 _ID3V1: Final = 128
 _ID3V1_PLUS: Final = 227
@@ -53,6 +53,10 @@ _TS_BEGINS, _TS_NUMBER, _TS_SOUND = 0x4000, 0x1FFF, 0x10
 """What the head of a packet of MPEG-TS says: that one of its stream begins, the stream's number, that it holds some."""
 _FAR: Final = 1 << 24
 """So far in a broadcast all its streams have begun."""
+_SURE_MAGIC: Final = 12
+"""Bytes by which a W64 or CAF begins, and no sound has by chance."""
+_EMPTY_BYTES: Final = 4
+"""Those of a CAF that are no sound."""
 _HOLDERS: Final = (b"DTSHDHDR", b"FORM", b"RF64", b"RIFF", b"RIFX", b"caff", b"riff")
 """How files begin in which frames may lie end to end behind a header."""
 
@@ -110,6 +114,47 @@ class Chunk(NamedTuple):
     body: int
     size: int
     next: int
+
+
+class Rewritten(NamedTuple):
+    """What sox writes into a pipe: its header right in front of the sound, up to where that stands once more."""
+
+    start: int
+    end: int
+    size_at: int
+    size: bytes
+    """That header's, put right."""
+
+
+def find_rewritten(path: Path, descriptor: int, window: Window, start: int) -> Rewritten | None:
+    """Find the sound of a W64 or CAF of which the header stands twice in front of it, and once behind; None elsewhere.
+
+    Raises:
+        SourceError: it is cut short, or something else follows.
+    """
+    first = _find_empty(window, start)
+    second = first and _find_empty(window, first.next)
+    if first is None or second is None:
+        return None
+    length, end = second.next - first.next, find_end(path, descriptor)
+    behind = window.find(window.take(start, _SURE_MAGIC), second.next, end)
+    if behind >= end:
+        raise cut_short(path)
+    if find_next(window, min(behind + length, end), end) < end:
+        raise joined(path)
+    kind = CHUNKED[window.take(start, 4)]
+    counted = behind - second.body + (kind.name + kind.width if kind.name > 4 else 0)
+    return Rewritten(first.next, behind, second.size_at, counted.to_bytes(kind.width, kind.order))
+
+
+def _find_empty(window: Window, start: int) -> Chunk | None:
+    """Return the sound of a W64 or CAF that has a header and none; None elsewhere."""
+    kind = CHUNKED.get(window.take(start, 4))
+    if kind is None or kind.width < 8:
+        return None
+    chunks = list_chunks(window, kind, start + kind.first, window.size)
+    sound = next((one for one in chunks if one.name.startswith(kind.sound)), None)
+    return sound if sound and sound.size <= _EMPTY_BYTES else None
 
 
 def find_audio(path: Path, descriptor: int) -> tuple[int, int]:

@@ -32,6 +32,16 @@ _FLAC_INFO: Final = 17
 """Where in its first packet its STREAMINFO is."""
 _OPUS_LENGTHS: Final = (*3 * (480, 960, 1920, 2880), *2 * (480, 960), *4 * (120, 240, 480, 960))
 """Samples of a frame, by the five highest bits of a packet (RFC 6716, 3.1)."""
+OGG_ORDERS: Final = {
+    3: (0, 2, 1),
+    5: (0, 2, 1, 3, 4),
+    6: (0, 2, 1, 5, 3, 4),
+    7: (0, 2, 1, 6, 5, 3, 4),
+    8: (0, 2, 1, 7, 5, 6, 3, 4),
+}
+"""Where Vorbis and Opus have the channels of a WAV, by their number (Vorbis I, 4.3.9): the centre is their second."""
+OGG_HEAD: Final = 1 << 9
+"""Bytes in which the first page of an Ogg says how its channels are mapped."""
 
 
 class OggPage(NamedTuple):
@@ -235,3 +245,10 @@ def _measure_opus(head: memoryview) -> int:
         return 0
     count = (1, 2, 2)[head[0] & 3] if head[0] & 3 < 3 else head[1] & 63
     return _OPUS_LENGTHS[head[0] >> 3] * count
+
+
+def read_order(head: bytes, channels: int) -> tuple[int, ...] | None:
+    """Return where Vorbis or Opus of so many channels has those of a WAV; None if in their order (RFC 7845, 5.1.1)."""
+    opus = head.find(b"OpusHead")
+    stands_for_speakers = opus < 0 or head[opus + 18 : opus + 19] == b"\1"
+    return OGG_ORDERS[channels] if stands_for_speakers else None

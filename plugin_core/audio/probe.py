@@ -19,7 +19,7 @@ import soundfile
 
 from plugin_core.audio import sndfile
 from plugin_core.audio.contradiction import refuse_odd_tables
-from plugin_core.audio.envelope import ends_inside, find_start, holds_another
+from plugin_core.audio.envelope import ends_inside, find_rewritten, find_start, holds_another
 from plugin_core.audio.extent import Extent, check_extent
 from plugin_core.audio.ffmpeg import INSTALL, Which, copy_stream, probe_with_ffprobe
 from plugin_core.audio.flac import examine_flac
@@ -32,6 +32,7 @@ from plugin_core.audio.info import (
     Structure,
     Timeline,
     check_index,
+    lay_out,
     list_parts,
 )
 from plugin_core.audio.movie import is_movie, read_movie
@@ -40,6 +41,7 @@ from plugin_core.audio.ogg import examine_ogg
 from plugin_core.audio.pcm import examine_pcm
 from plugin_core.audio.sndfile import is_mpeg_audio
 from plugin_core.audio.source_file import (
+    LEAP,
     FileReading,
     Identity,
     Memory,
@@ -66,6 +68,8 @@ MIN_SECONDS: Final = 0.01
 MAX_CHANNELS: Final = 8
 SAMPLE_RATES: Final = range(8000, 192_001)
 _known: Final = Memory[tuple[Path, Which, Identity], AudioInfo]()
+_OPEN: Final = b"\xff" * 4
+"""The size of a WAV that was written into a pipe."""
 _LAST_BYTES: Final = 1 << 22
 """Enough of a film to hold some frames of its sound."""
 
@@ -88,6 +92,9 @@ def examine(path: Path, descriptor: int, passage: FileReading | None = None) -> 
     if is_mpeg_audio(magic):
         part = ByteSpan(start, os.fstat(descriptor).st_size)
         return examine_mpeg(path, descriptor, part, is_file=start > 0, passage=passage)
+    window = Window(path, descriptor, passage, room=LEAP)
+    if (sound := find_rewritten(path, descriptor, window, start)) is not None:
+        return Structure(layouts=(lay_out(sound.start, sound.end, {sound.size_at: sound.size}),))
     return examine_pcm(path, descriptor, start, passage)
 
 
@@ -230,7 +237,8 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
         return msgspec.structs.replace(info, note=describe_more(path)) if extent.goes_on else info
     ffprobe, ffmpeg = _find_programs(path, which)
     movie = read_movie(path, descriptor) if is_movie(path, descriptor) else None
-    is_sure = is_meridian(read_at(path, descriptor, extent.span.start if extent.span else 0, FRAME_HEAD))
+    begin = extent.span.start if extent.span else 0
+    is_sure = is_meridian(read_at(path, descriptor, begin, FRAME_HEAD))
     info = probe_with_ffprobe(ffprobe, path, movie, extent.span, is_sure=is_sure)
     if info.container == "M4A" and movie is None and (movie := read_movie(path, descriptor)) is not None:
         # The name of its first box is none.
@@ -257,7 +265,8 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
         pieces = read_pieces(path, descriptor, span.start, span.end, passage)
         times = measure_times((ffprobe, ffmpeg), path, info, pieces)
         seconds = times.seconds + extent.late if times.seconds else seconds
-    if _is_guessed(info, extent):
+    is_open = info.container == "WAV" and read_at(path, descriptor, begin + 4, 4) == _OPEN
+    if is_open or _is_guessed(info, extent):
         info = msgspec.structs.replace(info, is_headerless=True)
     is_torn = _ends_inside_frame(ffmpeg, path, info, os.fstat(descriptor).st_size)
     note = extent.note or (describe_torn(path) if is_torn else info.note)
@@ -272,7 +281,7 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
     info = msgspec.structs.replace(
         info, duration=seconds, is_whole=is_whole, slack=extent.slack, note=note, layouts=layouts
     )
-    if is_piped:
+    if is_piped or is_open:
         info = msgspec.structs.replace(info, frames=0)
     if extent.seconds and info.frames:
         info = msgspec.structs.replace(info, frames=round(extent.seconds * info.sample_rate))

@@ -18,7 +18,7 @@ from plugin_core.audio.decoder import Playback, open_decoder
 from plugin_core.audio.ffmpeg import Which
 from plugin_core.audio.info import AudioInfo, list_parts
 from plugin_core.audio.probe import probe
-from plugin_core.audio.samples import Samples
+from plugin_core.audio.samples import Samples, find_smoother, is_judged
 from plugin_core.audio.source_file import (
     Identity,
     Memory,
@@ -42,6 +42,8 @@ _LOSSY_SLACK_SECONDS: Final = 0.25
 """Containers count the encoder's padding in the duration of lossy streams."""
 
 
+_JUDGED: Final = 3
+"""Blocks by which it is told whether samples are of the kind that a header names."""
 _SKIPPED: Final = 1 << 16
 """Frames that are decoded at once to get past them."""
 
@@ -77,6 +79,9 @@ class Reader:
         """Whether something before that was passed over unread."""
         self._decoder = decoder
         self._may_hold_nan = not info.encoding.startswith("pcm")
+        self._coding = info.codec if info.encoding == "lossy" else info.encoding
+        self._smoother: list[str] = []
+        """As what else its first blocks with sound would be smoother, in words; empty for nothing."""
 
     @property
     def name(self) -> str:
@@ -96,6 +101,8 @@ class Reader:
         block = self._decoder.decode(frames, dtype)
         if self._may_hold_nan:
             self._refuse_nan(block)
+        if len(self._smoother) < _JUDGED and is_judged(self._coding):
+            self._judge(block)
         self.position += len(block)
         if len(block) < frames:
             self._check_end()
@@ -120,6 +127,9 @@ class Reader:
     def note(self) -> str:
         """What people should know of how it was read; known at the end."""
         info, told = self.info, self._told
+        words = max(self._smoother, key=self._smoother.count, default="")
+        if words and 2 * self._smoother.count(words) > len(self._smoother):
+            return f"{self.path.name} would sound much smoother {words}: its header may be damaged"
         is_short = self.is_over and self._count_missing() > 0
         # Of the last packet of WavPack a Matroska tells no length.
         is_untold = (info.container, info.codec) == ("MKV", "wavpack")
@@ -127,6 +137,11 @@ class Reader:
         if not told or not (is_short or is_long):
             return info.note or self._decoder.note
         return describe_length(self.path, self.position, told, info.sample_rate)
+
+    def _judge(self, block: Samples) -> None:
+        floats = block if block.dtype.kind == "f" else block / 2.0**31
+        if (words := find_smoother(floats, self._coding)) is not None:
+            self._smoother.append(words)
 
     def _refuse_nan(self, block: Samples) -> None:
         is_good = np.isfinite(block)

@@ -20,6 +20,7 @@ import soundfile
 from plugin_core.audio.contradiction import explain
 from plugin_core.audio.envelope import CHUNKED, find_end, list_chunks
 from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
+from plugin_core.audio.ogg import OGG_HEAD, OGG_ORDERS, read_order
 from plugin_core.audio.source_file import LEAP, Window, damaged, read_at
 from plugin_core.errors import StembridgeError
 
@@ -33,16 +34,6 @@ UNKNOWN_FRAMES: Final = 2**62
 _COUNT_FRAMES: Final = 1 << 16
 _PADDED: Final = 16
 """Bits that fill the last two bytes, which may be as many samples."""
-_OGG_ORDERS: Final = {
-    3: (0, 2, 1),
-    5: (0, 2, 1, 3, 4),
-    6: (0, 2, 1, 5, 3, 4),
-    7: (0, 2, 1, 6, 5, 3, 4),
-    8: (0, 2, 1, 7, 5, 6, 3, 4),
-}
-"""Where Vorbis and Opus have the channels of a WAV, by their number (Vorbis I, 4.3.9): the centre is their second."""
-_OGG_HEAD: Final = 1 << 9
-"""Bytes in which the first page of an Ogg says how its channels are mapped."""
 _CONTAINERS: Final = {"WAVEX": "WAV"}
 
 _ENCODINGS: Final = {
@@ -80,6 +71,10 @@ _VOC_CODINGS: Final = {0: (1, 1), 4: (1, 2), 6: (6, 1), 7: (7, 1)}
 _VOC_HEADS: Final = {1: 2, 9: 12}
 """Bytes in front of the sound, by the kind of its block."""
 _VOC_MOST: Final = 1 << 24
+_VOC_MORE: Final = b"\2"
+"""How a block begins that goes on with the one before it."""
+_VOC_PACKET: Final = 1 << 11
+"""Bytes of ffmpeg's packets."""
 _SOX_LEAVES: Final = {1: (0,), 9: (0, 8)}
 """Bytes that sox does not count, but for what makes sizes begin anew."""
 _MAGIC: Final = (
@@ -241,18 +236,10 @@ def open_sndfile(path: Path, descriptor: int, layout: FileLayout | None = None) 
         soundfile.LibsndfileError: libsndfile cannot read it.
     """
     with _open_itself(path, descriptor) if layout is None else _open_view(View(path, descriptor, layout)) as opened:
-        if opened.format == "OGG" and opened.channels in _OGG_ORDERS:
-            whole = layout or FileLayout((ByteSpan(0, _OGG_HEAD),))
-            opened.order = _read_order(opened, View(path, descriptor, whole).read(_OGG_HEAD))
+        if opened.format == "OGG" and opened.subtype in ("VORBIS", "OPUS") and opened.channels in OGG_ORDERS:
+            whole = layout or FileLayout((ByteSpan(0, OGG_HEAD),))
+            opened.order = read_order(View(path, descriptor, whole).read(OGG_HEAD), opened.channels)
         yield opened
-
-
-def _read_order(opened: SequentialFile, head: bytes) -> tuple[int, ...] | None:
-    """Return where an Ogg of so many channels has those of a WAV; None if in their order (RFC 7845, 5.1.1)."""
-    opus = head.find(b"OpusHead")
-    stands_for_speakers = opus < 0 or head[opus + 18 : opus + 19] == b"\1"
-    is_ordered = opened.subtype in ("VORBIS", "OPUS") and stands_for_speakers
-    return _OGG_ORDERS[opened.channels] if is_ordered else None
 
 
 def _open_itself(path: Path, descriptor: int) -> SequentialFile:
@@ -337,7 +324,10 @@ def count_frames(path: Path, opened: SequentialFile) -> int:
 
 
 def examine_voc(path: Path, descriptor: int, start: int) -> Structure:
-    """Lay out as a WAV the block of a VOC of sox's whose size is short, or began to count anew; others are ffmpeg's.
+    """Lay out as a WAV the blocks of a VOC that ffmpeg would not give whole; others are left to it.
+
+    That are sox's, whose size is short or began to count anew, and those of so many channels that ffmpeg's packets end
+    inside a sample.
 
     Raises:
         TransientError: the disk or share does not answer.
@@ -348,13 +338,28 @@ def examine_voc(path: Path, descriptor: int, start: int) -> Structure:
         return Structure(needs_ffmpeg=True)
     held, (tag, width) = last - block.body, _VOC_CODINGS[block.code]
     lost, frame = held - block.told, width * block.channels
-    is_short = min(lost, block.told) > 0 and lost % _VOC_MOST in _SOX_LEAVES[block.kind] and held % frame == 0
-    if not is_short or window.take(last, 1) != b"\0" or window.take(last - 8, 4) == _VOC_TEXT:
+    is_short = lost > 0 and lost % _VOC_MOST in _SOX_LEAVES[block.kind] and window.take(last - 8, 4) != _VOC_TEXT
+    spans = [ByteSpan(block.body, last)] if is_short and window.take(last, 1) == b"\0" else []
+    if not spans and _VOC_PACKET % frame:
+        spans = _list_spans(window, block, last + 1)
+    held = sum(span.end - span.start for span in spans)
+    if not block.told > 0 or not held or held % frame:
         return Structure(needs_ffmpeg=True)
     about = struct.pack("<HHIIHH", tag, block.channels, block.rate, block.rate * frame, frame, 8 * width)
     head = struct.pack("<4sI8sI16s4sI", b"RIFF", 36 + held, b"WAVEfmt ", len(about), about, b"data", held)
-    layout = FileLayout((head, ByteSpan(start + block.body, start + last)))
-    return Structure(layouts=(layout,), told=block.told / held, container="VOC")
+    layout = FileLayout((head, *(ByteSpan(start + span.start, start + span.end) for span in spans)))
+    # What sox never counts is no damage.
+    told = block.told / held if is_short and lost >= _VOC_MOST else None
+    return Structure(layouts=(layout,), told=told, container="VOC")
+
+
+def _list_spans(window: Window, block: _VocBlock, end: int) -> list[ByteSpan]:
+    """Give where the sound is of a block and those that go on with it; none where they do not lead to the end."""
+    spans, at = [ByteSpan(block.body, block.body + block.told)], block.body + block.told
+    while (head := window.take(at, 4)).startswith(_VOC_MORE):
+        spans.append(ByteSpan(at + 4, at + 4 + int.from_bytes(head[1:], "little")))
+        at = spans[-1].end
+    return spans if at <= end and window.is_silent(at, end) else []
 
 
 def _read_voc(window: Window) -> _VocBlock | None:

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from plugin_core.audio.envelope import list_numbers
+from plugin_core.audio.reader import open_reader
 from plugin_core.audio.samples import Samples
 from plugin_core.errors import SourceError
 from tests.audio_files import encode, make_song, write_samples
@@ -367,3 +368,37 @@ def test_au_of_which_the_sizes_contradict_each_other_is_refused(tmp_path: Path, 
     samples, note = read_whole(path)
     assert np.abs(samples - SONG[:-1]).max() < 2**-14
     assert note == ""
+
+
+ORDER = "with the bytes of its samples in the other order"
+
+
+@pytest.mark.parametrize(
+    ("form", "coding", "name", "at", "width", "value", "words"),
+    [
+        ("CAF", "PCM_16", b"lpcm", 4, 4, 2, ORDER),
+        ("CAF", "PCM_24", b"lpcm", 4, 4, 2, ORDER),
+        ("CAF", "FLOAT", b"lpcm", 4, 4, 0, "as floating point"),
+        ("WAV", "FLOAT", b"fmt ", 8, 2, 1, "as floating point"),
+        ("W64", "FLOAT", b"fmt ", 24, 2, 1, "as floating point"),
+        ("WAV", "ULAW", b"fmt ", 8, 2, 6, "as mu-law"),
+        ("AU", "ALAW", b".snd", 12, 4, 1, "as A-law"),
+        ("AU", "ULAW", b".snd", 12, 4, 2, "as mu-law"),
+        ("AU", "FLOAT", b".snd", 12, 4, 5, "as floating point"),
+    ],
+)
+def test_samples_that_a_header_calls_another_kind_are_said(
+    tmp_path: Path, form: str, coding: str, name: bytes, at: int, width: int, value: int, words: str
+) -> None:
+    time = np.arange(20011)[:, None] / 44100
+    smooth = np.sin(2 * np.pi * time * [[110, 165]]) * 0.4 + np.sin(2 * np.pi * time * 523) * 0.2
+    path, data, _ = write(tmp_path, form, coding, smooth)
+    order = "little" if form in ("WAV", "W64") else "big"
+    if form == "CAF" and coding != "FLOAT":
+        value ^= int.from_bytes(data[data.index(name) + 4 : data.index(name) + 8], "big")
+    path.write_bytes(change(data, name, at, width, value, order))
+    for dtype in ("float32", "float64"):
+        with open_reader(path) as reader:
+            while len(reader.read(1 << 13, dtype)):
+                pass
+            assert reader.note == f"{path.name} would sound much smoother {words}: its header may be damaged"

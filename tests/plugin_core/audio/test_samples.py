@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plugin_core.audio.samples import Samples, to_integers
+from plugin_core.audio.samples import Samples, find_smoother, to_integers
+from tests.audio_files import make_song
 
 
 def as_floats(integers: Samples, bits: int, dtype: str = "float32") -> Samples:
@@ -51,3 +52,19 @@ def test_input_is_left_alone() -> None:
     to_integers(block, 16)
 
     assert block.tolist() == [[0.25, 2.0]]
+
+
+KINDS = ("pcm_16", "pcm_24", "pcm_32", "float", "double", "pcm_u8", "pcm_s8")
+
+
+@pytest.mark.parametrize("coding", KINDS)
+def test_no_other_kind_of_samples_is_smoother_than_the_right_one(coding: str) -> None:
+    generator = np.random.default_rng(1)
+    time = np.arange(8192)[:, None] / 44100
+    tone, noise = np.sin(2 * np.pi * 110 * time), generator.uniform(-1, 1, (8192, 2))
+    click = 0.01 * tone + (np.arange(8192) % 1000 < 20)[:, None] * noise
+    kept = {"pcm_24": 24, "pcm_32": 32, "pcm_u8": 8, "pcm_s8": 8}.get(coding, 16)
+    for sound in (make_song(1.0)[10_000:18_192], tone, noise, click, np.cumsum(noise, 0) / 100, np.zeros_like(noise)):
+        for bits, level in ((kept, 0.99), (8, 0.99), (kept, 0.1), (kept, 0.001)):
+            block = to_integers(np.clip(sound, -1, 1) * level, bits) / float(1 << (bits - 1))
+            assert not find_smoother(block.astype(np.float32 if coding == "float" else np.float64), coding)
