@@ -69,6 +69,8 @@ class Structure(msgspec.Struct, frozen=True, kw_only=True):
     """The second at which a frame is cut or missing in its middle; None where none is."""
     is_loose: bool = False
     """Whether what is neither sound nor silence lies in front of it."""
+    is_begun: bool = False
+    """Whether the rest of a frame lies there, as where a stream was cut."""
     is_doubtful: bool = False
     """Whether what it says of the silence that its encoder added is damaged."""
     note: str = ""

@@ -47,6 +47,8 @@ _SURE_FRAMES: Final = 3
 _FIRST_LAYER: Final = 384
 """Samples of its frames."""
 _FIRST_FRAMES: Final = 32
+_MOST_STRAY: Final = 4
+"""Bytes in front of the sound that nobody misses."""
 
 
 class FrameStretch:
@@ -118,6 +120,7 @@ def examine_mpeg(
     return msgspec.structs.replace(
         _examine(path, stretches, is_file=is_file or size > 0),
         is_loose=_is_loose(window, part.start, stretches[0]) or _is_alone(data, part.start, stretches[0]),
+        is_begun=_is_begun(window, part.start, stretches[0]),
         is_doubtful=any(one.is_doubtful for one in stretches) or _has_lost_length(data, part.start, stretches[0]),
     )
 
@@ -174,6 +177,12 @@ def _is_loose(window: Window, front: int, first: FrameStretch) -> bool:
     # Where the bit rate varies, the rest may be longer than the frame that follows.
     sizes = _list_sizes(window, first)
     return not sizes or size > max(sizes) or size in sizes
+
+
+def _is_begun(window: Window, front: int, first: FrameStretch) -> bool:
+    """Tell whether a file without a header begins with something else than tags, zeros and ends of lines."""
+    rest = window.take(front, first.start - front)
+    return front == 0 and first.header is None and not measure_tag(rest) and len(rest.strip(b"\0\r\n")) > _MOST_STRAY
 
 
 def _list_sizes(window: Window, first: FrameStretch) -> set[int]:

@@ -46,6 +46,7 @@ from plugin_core.audio.source_file import (
     Identity,
     Memory,
     Window,
+    describe_begun,
     describe_break,
     describe_index,
     describe_jump,
@@ -219,8 +220,8 @@ def _describe_finding(path: Path, found: Structure, frames: int, sample_rate: in
         return describe_silence(path)
     if len(found.layouts) > 1:
         return f"{path.name} is {len(found.layouts)} recordings joined in one file: all were read, one after the other"
-    if found.is_loose:
-        return describe_loose(path)
+    if found.is_loose or found.is_begun:
+        return describe_loose(path) if found.is_loose else describe_begun(path)
     if found.told is None:
         return found.note
     # Of a frame that is cut the decoder gives nothing.
