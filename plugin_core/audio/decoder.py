@@ -56,7 +56,9 @@ _PROGRESS: Final = re.compile(rb"^\w+=.*\n?", re.M)
 _END: Final = re.compile(rb"^out_time_us=(\d+)", re.M)
 _COMPLAINANT: Final = re.compile(rb"\[([\w,]+) @ ")
 _EMPTY: Final = re.compile(rb"Error (while decoding|submitting) .*Invalid argument$")
-"""What ffmpeg says of a packet of AAC without a byte: by such an AVI puts off what comes later."""
+"""What ffmpeg says of a packet without a byte."""
+_EMPTIED: Final = frozenset({("AVI", "aac"), ("OGG", "speex")})
+"""Where such may be: an AVI puts off by them what comes later, and an early Speex ends with one."""
 _PART: Final = re.compile(rb": corrupt input packet in stream \d+$")
 _BROKEN: Final = re.compile(rb"Error (while decoding|submitting) ")
 _WRONG: Final = b"CRC mismatch"
@@ -171,11 +173,14 @@ class FfmpegDecoder:
         command = [one for one in self._command if one != "-xerror"]
         again = [*command[:-1], "-t", "1", command[-1]]
         shown = show_path(self._path)
-        if reason := reason or explain(run_quietly(again, is_asked_why=True), self._path):
+        said = b"" if reason else run_quietly(again, is_asked_why=True)
+        if reason := reason or explain(said, self._path):
             return SourceError(
                 f"{shown} is damaged, or cannot be decoded here: {reason}",
                 remedy=f"{AGAIN}, or install a newer ffmpeg",
             )
+        if self._info.codec in _SUMMED and _BROKEN.search(said):
+            return damaged(self._path, 0.0)
         return SourceError(f"{shown} is damaged, or ffmpeg is: it decodes nothing", remedy=AGAIN)
 
     def _is_doubtful(self, said: bytes, missing: int) -> bool:
@@ -209,7 +214,7 @@ def _is_timed(info: AudioInfo) -> bool:
 def _choose_usual(info: AudioInfo) -> re.Pattern[bytes] | None:
     """Return what ffmpeg says of packets that it is not to stop at: an open WAV gives less of its last than it asks."""
     is_open = info.container == "WAV" and info.is_headerless
-    return _PART if is_open else _EMPTY if (info.container, info.codec) == ("AVI", "aac") else None
+    return _PART if is_open else _EMPTY if (info.container, info.codec) in _EMPTIED else None
 
 
 def _is_of_container(line: bytes, info: AudioInfo) -> bool:

@@ -22,7 +22,7 @@ from plugin_core.audio.envelope import (
     measure_tag,
 )
 from plugin_core.audio.flac import FLAC_HEADER, read_frame
-from plugin_core.audio.info import ByteSpan
+from plugin_core.audio.info import ByteSpan, refuse_unread
 from plugin_core.audio.interleaved import ASF, read_asf, read_avi
 from plugin_core.audio.movie import is_movie
 from plugin_core.audio.ogg import measure_late_flac
@@ -38,18 +38,7 @@ from plugin_core.audio.source_file import (
     joined,
 )
 from plugin_core.audio.streams import examine_stream
-from plugin_core.errors import SourceError
-from plugin_core.model import show_path
 
-_PAF: Final = (b" paf", b"fap ")
-_UNREAD: Final = {
-    b"ADIF": ("AAC behind an ADIF header", "faad"),
-    b"OFR ": ("OptimFROG", "ofr"),
-    b"LA0": ("Lossless Audio (La)", "la"),
-    b"RKA7": ("RKAU", "rkau"),
-    b"LPAC": ("LPAC", "lpac"),
-}
-"""Kinds that nothing here reads, and the program that does."""
 _EBML: Final = b"\x1a\x45\xdf\xa3"
 _SEGMENT: Final = b"\x18\x53\x80\x67"
 _CLUSTER: Final = b"\x1f\x43\xb6\x75"
@@ -72,6 +61,10 @@ _WAVPACK: Final = b"wvpk"
 _WAVPACK_HEAD: Final = 32
 _WAVPACK_FIRST: Final = 0x800
 """The flag of the first of the blocks that hold the channels of the same time."""
+_WAVPACK_SHIFT: Final = 0x1F << 13
+"""Bits by which samples are shifted up once they are decoded, and held against their checksum."""
+_WAVPACK_MOST: Final = 0xFFFFFFFF
+_WAVPACK_ODD: Final = "its blocks do not follow each other"
 _CAF: Final = b"caff"
 _CAF_BEGIN: Final = b"caff\0\1\0\0desc"
 _CAF_FIRST: Final = 8
@@ -167,26 +160,13 @@ def _look_at_container(path: Path, descriptor: int, passage: FileReading | None,
         # ffmpeg takes for sound what follows, as it counts.
         body = next((one for one in list_chunks(window, SVX, SVX.first, size) if one.name == SVX.sound), None)
         return body and Extent(is_whole=True, span=ByteSpan(0, min(body.body + body.size, size)))
-    _refuse_unread(path, window.take(0, 20))
+    refuse_unread(path, window.take(0, 20))
     claim = check_claim(path, Window(path, descriptor, passage, room=LEAP, first=start), end - start, size)
     if claim is None:
         return None
     lost = f"{path.name} is read without its last {claim.lost} samples, which ffmpeg does not decode"
     note = lost if claim.lost else ""
     return Extent(parts=claim.parts, samples=claim.samples, goes_on=claim.goes_on, played=claim.played, note=note)
-
-
-def _refuse_unread(path: Path, head: bytes) -> None:
-    """Refuse by their names kinds that neither libsndfile nor ffmpeg reads."""
-    found = next((words for mark, words in _UNREAD.items() if head.startswith(mark)), None)
-    if found is None and head.startswith(_PAF) and sum(head[16:20]) == 1:
-        found = "a PAF of 24 bits", "sndfile-convert"
-    if found is not None:
-        what, program = found
-        raise SourceError(
-            f"{show_path(path)} is {what}, which ffmpeg does not read",
-            remedy=f"convert it to WAV first, with {program} for example",
-        )
 
 
 def _check_boxes(path: Path, window: Window, size: int) -> bool:
@@ -373,23 +353,37 @@ def _measure_packed(path: Path, window: Window, chunks: dict[bytes, ByteSpan]) -
 
 def _check_wavpack(path: Path, window: Window, size: int) -> Extent:
     """Go through the blocks: each says which samples it holds, and one that is shorter than the first is the last."""
-    at = first = last = end = body = tags = 0
+    at = begin = first = last = end = body = shift = told = 0
+    tags: list[bytes] = []
     while at < size and len(head := window.take(at, _WAVPACK_HEAD)) == _WAVPACK_HEAD:
         if not head.startswith(_WAVPACK):
-            tag = measure_tag(head)
-            if not tag:
+            if not (tag := measure_tag(head)):
                 break
-            at, tags = at + tag, tags + 1
+            at += tag
+            tags.append(head[:3])
             continue
-        length, index, samples, flags = (int.from_bytes(head[place : place + 4], "little") for place in (4, 16, 20, 24))
+        length, total, index, samples, flags = struct.unpack_from("<4xI4x4I", head)
+        told = told or total
+        if length < _WAVPACK_HEAD - 8:
+            raise damaged(path, None, _WAVPACK_ODD)
         if samples and flags & _WAVPACK_FIRST:
             if first and index == 0:
                 raise joined(path)
-            first, last, end = first or samples, samples, index + samples
-        body = at = at + 8 + length
+            if first and (index != end & _WAVPACK_MOST or flags & _WAVPACK_SHIFT != shift):
+                raise damaged(path, None, _WAVPACK_ODD)
+            first, last, end, shift = first or samples, samples, index + samples, flags & _WAVPACK_SHIFT
+        begin = at
+        at = body = begin + 8 + length
         if at > size:
             raise cut_short(path)
-    # What follows the last block may be a tag, which ffmpeg knows, several, or zeros; what precedes others is damage.
-    is_stopped = (at < size or tags > 1) and window.find(_WAVPACK, body, size) == size
-    span = ByteSpan(0, body) if is_stopped else None
-    return Extent(is_whole=last < first, samples=end, span=span)
+    # What is left for the end is put into two blocks of one length.
+    is_whole = last < first and told - end not in (last, last + 1)
+    if at == size and tags in ([], [b"APE"]):
+        return Extent(is_whole, samples=end)
+    # What follows the last may be tags, of which ffmpeg knows one, or zeros; in front of others it is damage.
+    following = window.find(_WAVPACK, begin + len(_WAVPACK), size)
+    if following == size:
+        return Extent(is_whole, samples=end, span=ByteSpan(0, body))
+    if not any(window.take(following + 16, 4)):
+        raise joined(path)
+    raise damaged(path, None, _WAVPACK_ODD)

@@ -29,6 +29,15 @@ _LATE: Final = 962
 
 
 Decoder = Literal["libsndfile", "ffmpeg"]
+_PAF: Final = (b" paf", b"fap ")
+_UNREAD: Final = {
+    b"ADIF": ("AAC behind an ADIF header", "faad"),
+    b"OFR ": ("OptimFROG", "ofr"),
+    b"LA0": ("Lossless Audio (La)", "la"),
+    b"RKA7": ("RKAU", "rkau"),
+    b"LPAC": ("LPAC", "lpac"),
+}
+"""Kinds that nothing here reads, and the program that does."""
 
 
 class ByteSpan(msgspec.Struct, frozen=True):
@@ -328,3 +337,16 @@ class AudioInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The recordings in the file as they are to be read, one after the other; empty: the file as it stands."""
     note: str = ""
     """What people should know of how it is read."""
+
+
+def refuse_unread(path: Path, head: bytes) -> None:
+    """Refuse by their names kinds that neither libsndfile nor ffmpeg reads."""
+    found = next((words for mark, words in _UNREAD.items() if head.startswith(mark)), None)
+    if found is None and head.startswith(_PAF) and sum(head[16:20]) == 1:
+        found = "a PAF of 24 bits", "sndfile-convert"
+    if found is not None:
+        what, program = found
+        raise SourceError(
+            f"{show_path(path)} is {what}, which ffmpeg does not read",
+            remedy=f"convert it to WAV first, with {program} for example",
+        )

@@ -156,6 +156,11 @@ class Reader:
 
     def _check_end(self) -> None:
         missing = self._count_missing()
+        if not self.position and (self.info.codec, self.info.encoding) == ("flac", "pcm_32"):
+            raise SourceError(
+                f"{show_path(self.path)} is a FLAC of 32 bits, which this ffmpeg does not decode",
+                remedy="install a newer ffmpeg, or convert it to WAV first, with flac for example",
+            )
         if missing > 0 and not (self.info.is_whole and self.position):
             raise damaged(self.path, self.position / self.info.sample_rate, "it ends before its header says")
 

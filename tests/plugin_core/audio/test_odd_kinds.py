@@ -758,3 +758,29 @@ def test_wav_that_was_written_into_a_pipe_is_read_by_ffmpeg_as_well(song: Path, 
     read, note = read_whole(write(tmp_path / "piped.wav", open_end))
     assert np.array_equal(read, told)
     assert note == ""
+
+
+def sum_page(page: bytes) -> bytes:
+    """Return an Ogg page with its checksum (RFC 3533)."""
+    found = 0
+    for byte in (plain := page[:22] + bytes(4) + page[26:]):
+        found ^= byte << 24
+        for _ in range(8):
+            found = (found << 1 ^ 0x04C11DB7) & 0xFFFFFFFF if found >> 31 else found << 1
+    return plain[:22] + found.to_bytes(4, "little") + page[26:]
+
+
+@needs_ffmpeg
+def test_speex_that_ends_with_an_empty_packet_is_read_whole(song: Path, tmp_path: Path) -> None:
+    encoders = subprocess.run(["ffmpeg", "-v", "quiet", "-encoders"], capture_output=True, check=True).stdout
+    if b"libspeex" not in encoders:
+        pytest.skip("this ffmpeg writes no Speex")
+    data = encode(song, tmp_path / "song.ogg", "-ac", "1", "-ar", "16000", "-c:a", "libspeex").read_bytes()
+    path, at = tmp_path / "empty.ogg", data.rindex(b"OggS")
+    table = at + 27
+    emptied = data[at : table - 1] + bytes([data[table - 1] + 1]) + data[table : table + data[table - 1]] + b"\0"
+    path.write_bytes(data[:at] + sum_page(emptied + data[table + data[table - 1] :]))
+
+    read, note = read_whole(path)
+
+    assert (note, np.array_equal(read, read_whole(tmp_path / "song.ogg")[0])) == ("", True)

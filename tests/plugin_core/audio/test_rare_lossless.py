@@ -11,7 +11,8 @@ import pytest
 import soundfile
 
 from plugin_core.audio.extent import Extent, check_extent
-from plugin_core.audio.info import ByteSpan
+from plugin_core.audio.info import AudioInfo, ByteSpan
+from plugin_core.audio.reader import open_reader
 from plugin_core.errors import SourceError
 from tests.audio_files import encode
 from tests.plugin_core.audio.library import FRAMES, RATE, Library, decode_with_ffmpeg, read_whole, refuse, tell_flac
@@ -191,11 +192,95 @@ def test_size_beyond_all_places_says_nothing_on_the_screen(
     assert capfd.readouterr().err == ""
 
 
+APE = b"APETAGEX" + struct.pack("<4I", 2000, 32, 0, 0x80000000) + bytes(8)
+
+
 @needs_ffmpeg
-def test_wavpack_behind_which_are_two_tags_is_read(library: Library, tmp_path: Path) -> None:
-    tag = b"APETAGEX" + struct.pack("<4I", 2000, 32, 0, 0x80000000) + bytes(8)
-    path = library.copy("s.wv", tmp_path, library.file("s.wv").read_bytes() + tag + tag)
+@pytest.mark.parametrize(
+    "behind", [APE + APE, TAG, TAG + b"TAG" + bytes(125), bytes(100)], ids=["ape", "id3", "v1", "0"]
+)
+def test_wavpack_behind_which_is_something_else_is_read(library: Library, tmp_path: Path, behind: bytes) -> None:
+    plain, _, _ = library.file("s.wv").read_bytes().partition(b"APETAGEX")
+    path = library.copy("s.wv", tmp_path, plain + behind)
     assert np.array_equal(read_whole(path)[0], library.read("s.wv"))
+    assert read_whole(path)[1] == ""
+
+
+def make_wavpack(*lengths: int, told: int = 0) -> list[bytes]:
+    """The blocks of a WavPack by their headers: nothing in it can be decoded."""
+    blocks, index = [], 0
+    for samples in lengths:
+        fields = struct.pack("<HHIIIII", 0x410, 0, told or sum(lengths), index, samples, 0x1821, 0)
+        blocks.append(b"wvpk" + struct.pack("<I", 24 + len(SOUND)) + fields + SOUND)
+        index += samples
+    return blocks
+
+
+@pytest.mark.parametrize(
+    ("lengths", "told", "is_whole"),
+    [
+        ((100, 100, 60, 61), 0, True),
+        ((100, 100, 60), 321, False),
+        ((100, 100, 60), 320, False),
+        ((100, 100, 60), 400, True),
+        ((100, 100), 300, False),
+    ],
+)
+def test_wavpack_is_whole_by_its_last_block_unless_that_is_one_of_two_halves(
+    tmp_path: Path, lengths: tuple[int, ...], told: int, is_whole: bool
+) -> None:
+    extent = check(tmp_path / "song.wv", b"".join(make_wavpack(*lengths, told=told)))
+    assert (extent.is_whole, extent.samples) == (is_whole, sum(lengths))
+
+
+def test_wavpack_whose_blocks_do_not_follow_each_other_is_refused(tmp_path: Path) -> None:
+    one, two, three, four = make_wavpack(100, 100, 60, 60)
+    shifted = two[:25] + bytes([two[25] ^ 0x20]) + two[26:]
+    sizes = [two[:4] + struct.pack("<I", size) + two[8:] for size in (0, 23, len(SOUND), 2 * len(SOUND))]
+    odd = [[one, three, four], [one, two, two, three], [one, three, two, four], [one, shifted, three, four]]
+    for blocks in (*odd, *([one, block, three, four] for block in sizes)):
+        with pytest.raises(SourceError, match="its blocks do not follow each other"):
+            check(tmp_path / "song.wv", b"".join(blocks))
+
+
+@pytest.mark.parametrize("between", [-1000, 100])
+def test_wavpack_joined_to_one_that_is_cut_or_padded_is_said_to_be_joined(tmp_path: Path, between: int) -> None:
+    whole = b"".join(make_wavpack(100, 100, 60, 60))
+    first = whole[:between] if between < 0 else whole + bytes(between)
+    with pytest.raises(SourceError, match="several recordings joined"):
+        check(tmp_path / "song.wv", first + whole)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(("name", "at"), [("s.wv", 28), ("s.tta", 2000)])
+def test_first_frame_that_differs_from_its_checksum_is_said_to_be_damaged(
+    library: Library, tmp_path: Path, name: str, at: int
+) -> None:
+    data = bytearray(library.file(name).read_bytes())
+    data[at] ^= 4
+    assert "is damaged at 0:00.0" in refuse(library.copy(name, tmp_path, data))
+
+
+def test_flac_of_32_bits_that_ffmpeg_passes_over_is_named(tmp_path: Path) -> None:
+    path, silent = tmp_path / "song.flac", tmp_path / "ffmpeg"
+    path.write_bytes(b"fLaC")
+    silent.write_text("#!/bin/sh\n")
+    silent.chmod(0o755)
+    info = AudioInfo(
+        frames=9,
+        sample_rate=RATE,
+        channels=2,
+        encoding="pcm_32",
+        container="FLAC",
+        duration=9 / RATE,
+        decoder="ffmpeg",
+        codec="flac",
+    )
+    with (
+        open_reader(path, info=info, which=lambda _: str(silent)) as reader,
+        pytest.raises(SourceError, match="a FLAC of 32 bits, which this ffmpeg does not decode"),
+    ):
+        reader.read(1)
 
 
 @pytest.mark.parametrize("block", [0, 1152, 4000, 4608], ids=str)
