@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import functools
 import re
+import struct
 from collections import deque
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from plugin_core.audio.envelope import find_end
-from plugin_core.audio.info import FileLayout, Structure, lay_out
-from plugin_core.audio.source_file import LEAP, Window, read_at
+from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
+from plugin_core.audio.source_file import LEAP, FileReading, Window, damaged, read_at, read_pieces
 
 LONGEST_FRAME: Final = 1 << 20
 """Bytes looked at where the stream does not say how long its frames are, and at most."""
@@ -35,6 +36,8 @@ _INFO_AT: Final = 8
 _INFO: Final = 34
 _BLOCK_HEAD: Final = 4
 _SHORTEST_BLOCK: Final = 16
+_ALIKE: Final = 3
+"""Bytes of a header that are the same in all frames of one length."""
 _PLACES: Final = 8
 _LONG_FRAME: Final = 1 << 16
 
@@ -151,6 +154,21 @@ class StreamInfo(msgspec.Struct, frozen=True):
         return (int.from_bytes(self.fields, "big") >> 36 << 36 | samples).to_bytes(8, "big")
 
 
+class _Walk(NamedTuple):
+    """How far frames follow each other."""
+
+    reach: int
+    """The sample after them."""
+    block: int
+    is_broken: bool
+    """Whether others go on elsewhere."""
+    seconds: float
+
+    def lacks_some(self, samples: int) -> bool:
+        """Tell whether frames are missing of a stream of so many samples: libFLAC puts silence there."""
+        return self.is_broken or samples - self.reach >= self.block
+
+
 def read_stream_info(block: bytes) -> StreamInfo:
     """Read the body of a STREAMINFO block, 34 bytes."""
     return StreamInfo(
@@ -190,11 +208,14 @@ def find_last(tail: bytes, info: StreamInfo, *, reaching: int = 0) -> Frame | No
     return None
 
 
-def examine_flac(path: Path, descriptor: int, start: int) -> Structure | None:
-    """Hold the header of a FLAC that begins at ``start`` against its last frame; None where it is no FLAC.
+def examine_flac(path: Path, descriptor: int, start: int, passage: FileReading | None = None) -> Structure | None:
+    """Hold the header of a FLAC that begins at ``start`` against its frames; None where it is no FLAC.
 
     A header that counts too much is put right only if the last frame is shorter than the others: then it ends a
     whole stream; a file cut between two frames is left to the decoder, which misses what the header promises.
+
+    Raises:
+        SourceError: it lacks frames.
     """
     window, end = Window(path, descriptor, room=LEAP), find_end(path, descriptor)
     info = _read_info(window, start)
@@ -202,7 +223,9 @@ def examine_flac(path: Path, descriptor: int, start: int) -> Structure | None:
         return None
     tail = _read_tail(path, descriptor, start, end, info)
     as_told = Structure(layouts=(_lay_out(start, end, info, info.samples),) if info.is_block_wrong else ())
-    if _reaches_end(tail, info) and _is_one(window, start, end, info):
+    walk = _follow(path, descriptor, window, ByteSpan(start, end), passage)
+    is_one = _is_one(window, start, end, info) if walk is None else not walk.lacks_some(info.samples)
+    if is_one and _reaches_end(tail, info):
         return as_told
     last = find_last(tail, info)
     seams = list(_find_seams(window, start, end))
@@ -210,6 +233,8 @@ def examine_flac(path: Path, descriptor: int, start: int) -> Structure | None:
         return Structure(layouts=tuple(_lay_out_joined(path, descriptor, start, end, seams)))
     if last is None:
         return _examine_torn(window, start, end, info)
+    if walk is not None and walk.lacks_some(last.end):
+        raise damaged(path, walk.seconds, "frames are missing")
     if last.end > info.samples or (last.is_fixed and last.block < info.block):
         told = info.samples / last.end if info.samples else None
         return Structure(layouts=(_lay_out(start, end, info, last.end),), told=told)
@@ -221,20 +246,20 @@ def _read_info(window: Window, start: int) -> StreamInfo | None:
     if len(head) < _INFO_AT + _INFO or not head.startswith(_MARKER) or head[4] & 0x7F:
         return None
     info = read_stream_info(head[_INFO_AT:])
-    frame = _read_first(window, start)
+    _, frame = _read_first(window, start)
     # The only frame may be shorter than others would be.
     if frame is None or not frame.is_fixed or frame.block in (info.block, info.samples):
         return info
     return msgspec.structs.replace(info, block=frame.block, is_block_wrong=True)
 
 
-def _read_first(window: Window, start: int) -> Frame | None:
-    """Return the first frame of a stream, behind its blocks of metadata."""
+def _read_first(window: Window, start: int) -> tuple[int, Frame | None]:
+    """Return the first frame of a stream, and its place, behind its blocks of metadata."""
     at, is_last = start + len(_MARKER), False
     while not is_last and len(head := window.take(at, _BLOCK_HEAD)) == _BLOCK_HEAD:
         is_last = head[0] > 0x7F
         at += _BLOCK_HEAD + int.from_bytes(head[1:], "big")
-    return read_frame(window.take(at, FLAC_HEADER), 0) if is_last else None
+    return at, read_frame(window.take(at, FLAC_HEADER), 0) if is_last else None
 
 
 def _read_tail(path: Path, descriptor: int, start: int, end: int, info: StreamInfo) -> bytes:
@@ -267,6 +292,41 @@ def _is_one(window: Window, start: int, end: int, info: StreamInfo) -> bool:
                 return False
             before = found[1].first
     return True
+
+
+def _follow(path: Path, descriptor: int, window: Window, part: ByteSpan, passage: FileReading | None) -> _Walk | None:
+    """Go through frames of one length; None where they are of others, which begin like much else."""
+    least, block, rate = struct.unpack(">HH6xI", window.take(part.start + _INFO_AT, _INFO)[:14])
+    at, first = _read_first(window, part.start)
+    if first is None or not first.is_fixed or least != block or first.block != block or not rate >> 12:
+        return None
+    reach = following = -1
+    is_broken = False
+    for frame in _list_frames(path, descriptor, ByteSpan(at, part.end), block, passage):
+        if reach in (-1, frame.first):
+            reach = frame.first + block
+        elif frame.first == following:
+            # What looks like a frame by chance is followed by none.
+            is_broken = True
+            break
+        else:
+            following = frame.first + block
+    return _Walk(reach, block, is_broken, reach / (rate >> 12))
+
+
+def _list_frames(
+    path: Path, descriptor: int, part: ByteSpan, block: int, passage: FileReading | None
+) -> Iterator[Frame]:
+    """Give what may be frames like the first one, which a part of a file begins with."""
+    mark, rest = read_at(path, descriptor, part.start, _ALIKE), b""
+    for piece in chain(read_pieces(path, descriptor, part.start, part.end, passage), (bytes(FLAC_HEADER),)):
+        data = rest + piece
+        place = data.find(mark)
+        while 0 <= place <= len(data) - FLAC_HEADER:
+            if (frame := read_frame(data[place : place + FLAC_HEADER], block)) is not None:
+                yield frame
+            place = data.find(mark, place + 1)
+        rest = data[1 - FLAC_HEADER :]
 
 
 def _find_seams(window: Window, start: int, end: int) -> Iterator[int]:

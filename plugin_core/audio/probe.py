@@ -85,7 +85,7 @@ def examine(path: Path, descriptor: int, passage: FileReading | None = None) -> 
     start = find_start(path, descriptor)
     magic = read_at(path, descriptor, start, 4)
     if magic == b"fLaC":
-        return examine_flac(path, descriptor, start)
+        return examine_flac(path, descriptor, start, passage)
     if magic == b"OggS":
         return examine_ogg(path, descriptor, passage)
     if magic == sndfile.VOC[:4]:

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from plugin_core.audio.extent import Extent, check_extent
+from plugin_core.audio.flac import read_frame
 from plugin_core.audio.info import AudioInfo, ByteSpan
 from plugin_core.audio.reader import open_reader
 from plugin_core.errors import SourceError
@@ -297,6 +298,32 @@ def test_flac_whose_header_says_another_block_than_its_frames_is_read_whole(
     assert np.array_equal(read_whole(path)[0], library.read("s.flac"))
     assert read_whole(path)[1] == ""
     assert "is damaged" in refuse(library.copy("cut.flac", tmp_path, data[:-1000]))
+
+
+def list_frames(data: bytes | bytearray) -> list[int]:
+    """Return where the frames of a FLAC are that are as long as the first."""
+    places, at = [], data.index(b"\xff\xf8", 42)
+    mark = data[at : at + 3]
+    while at >= 0:
+        if read_frame(bytes(data[at : at + 32]), 4096):
+            places.append(at)
+        at = data.find(mark, at + 1)
+    return places
+
+
+@pytest.mark.parametrize("lost", [1, 40, -2, -1], ids=str)
+@pytest.mark.parametrize("frames", [FRAMES, 0], ids=["told", "untold"])
+def test_flac_that_lacks_a_frame_is_refused(library: Library, tmp_path: Path, lost: int, frames: int) -> None:
+    """libFLAC puts silence there."""
+    data = bytearray(library.file("s.flac").read_bytes())
+    tell_flac(data, frames)
+    places = [*list_frames(data), len(data)]
+    assert len(places) == FRAMES // 4096 + 1
+    at = places[:-1].index(places[:-1][lost])
+    end = places[at + 1] if lost != -1 else data.rindex(b"\xff\xf8")
+    path = library.copy("s.flac", tmp_path, data[: places[at]] + data[end:])
+    seconds = at * 4096 / RATE
+    assert f"is damaged at 0:{int(seconds * 10) / 10:04.1f} (frames are missing)" in refuse(path)
 
 
 PICTURES = ("-f", "lavfi", "-i", "testsrc=d=1:s=64x64:r=25", "-map", "0:a", "-map", "1:v", "-c:v", "mpeg4", "-t", "1")
