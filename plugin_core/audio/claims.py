@@ -120,6 +120,9 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> LengthClaim 
         # The byte that ends a VOC is a zero.
         following = find_next(window, at, size)
         if window.take(following, len(mark)) != mark:
+            # A tag may be cut.
+            if mark in (_MONKEY, _TAK) and window.find(head[:6], at, size) < size:
+                raise joined(path)
             break
         if mark not in _SLICED:
             raise joined(path)
@@ -151,7 +154,7 @@ def _check_tta(path: Path, window: Window, end: int) -> None:
     total += sum(int.from_bytes(table[place : place + 4], "little") for place in range(0, len(table), 4))
     if total > end:
         raise cut_short(path, 1 - end / total)
-    if window.take(find_next(window, total, end), 4) == _TTA:
+    if window.find(head[:6], total, end) < end:
         raise joined(path)
 
 

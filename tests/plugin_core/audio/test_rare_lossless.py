@@ -66,6 +66,22 @@ def test_counted_kind_is_whole_cut_or_joined(tmp_path: Path, plain: bytes) -> No
                 check(path, before + plain[:-lost])
 
 
+CUT_TAG = b"APETAGEX" + struct.pack("<4I", 2000, 5000, 1, 1 << 31) + bytes(100)
+
+
+@pytest.mark.parametrize("plain", [make_monkey(), make_tak()], ids=["ape", "tak"])
+def test_kind_behind_whose_cut_tag_another_follows_is_said_to_be_joined(tmp_path: Path, plain: bytes) -> None:
+    with pytest.raises(SourceError, match="several recordings joined"):
+        check(tmp_path / "song", plain + CUT_TAG + plain)
+
+
+@needs_ffmpeg
+def test_tta_behind_whose_cut_tag_another_follows_is_said_to_be_joined(library: Library, tmp_path: Path) -> None:
+    data = library.file("s.tta").read_bytes()
+    path = library.copy("s.tta", tmp_path, data.partition(b"APETAGEX")[0] + CUT_TAG + data)
+    assert "several recordings joined" in refuse(path)
+
+
 @pytest.mark.parametrize("at", [60, 90, 140, 5000, -3], ids=["header", "table", "wave", "sound", "tail"])
 def test_monkeys_audio_that_differs_from_its_checksum_is_damaged(tmp_path: Path, at: int) -> None:
     data = bytearray(make_monkey())
