@@ -154,7 +154,7 @@ class StreamInfo(msgspec.Struct, frozen=True):
         return (int.from_bytes(self.fields, "big") >> 36 << 36 | samples).to_bytes(8, "big")
 
 
-class _Walk(NamedTuple):
+class _FrameRun(NamedTuple):
     """How far frames follow each other."""
 
     reach: int
@@ -294,7 +294,9 @@ def _is_one(window: Window, start: int, end: int, info: StreamInfo) -> bool:
     return True
 
 
-def _follow(path: Path, descriptor: int, window: Window, part: ByteSpan, passage: FileReading | None) -> _Walk | None:
+def _follow(
+    path: Path, descriptor: int, window: Window, part: ByteSpan, passage: FileReading | None
+) -> _FrameRun | None:
     """Go through frames of one length; None where they are of others, which begin like much else."""
     least, block, rate = struct.unpack(">HH6xI", window.take(part.start + _INFO_AT, _INFO)[:14])
     at, first = _read_first(window, part.start)
@@ -311,7 +313,7 @@ def _follow(path: Path, descriptor: int, window: Window, part: ByteSpan, passage
             break
         else:
             following = frame.first + block
-    return _Walk(reach, block, is_broken, reach / (rate >> 12))
+    return _FrameRun(reach, block, is_broken, reach / (rate >> 12))
 
 
 def _list_frames(
