@@ -18,7 +18,7 @@ from plugin_core.audio.decoder import Playback, open_decoder
 from plugin_core.audio.ffmpeg import Which
 from plugin_core.audio.info import AudioInfo, list_parts
 from plugin_core.audio.probe import probe
-from plugin_core.audio.samples import Samples, find_smoother, is_judged
+from plugin_core.audio.samples import Samples, find_other_channels, find_smoother, is_judged
 from plugin_core.audio.source_file import (
     Identity,
     Memory,
@@ -44,6 +44,8 @@ _LOSSY_SLACK_SECONDS: Final = 0.25
 
 _JUDGED: Final = 3
 """Blocks by which it is told whether samples are of the kind that a header names."""
+_UNSURE_CHANNELS: Final = ("AU", "VOC")
+"""Containers in which nothing else speaks for the number of channels."""
 _SKIPPED: Final = 1 << 16
 """Frames that are decoded at once to get past them."""
 
@@ -140,7 +142,10 @@ class Reader:
 
     def _judge(self, block: Samples) -> None:
         floats = block if block.dtype.kind == "f" else block / 2.0**31
-        if (words := find_smoother(floats, self._coding)) is not None:
+        words = find_smoother(floats, self._coding)
+        if words == "" and self.info.container in _UNSURE_CHANNELS:
+            words = find_other_channels(floats)
+        if words is not None:
             self._smoother.append(words)
 
     def _refuse_nan(self, block: Samples) -> None:

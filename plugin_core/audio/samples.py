@@ -20,6 +20,7 @@ _LOOKED_AT: Final = 1 << 13
 _STRETCH: Final = 251
 """Frames that are judged by themselves, so that a click does not decide; a prime, as few waves have for a period."""
 _LEAST_STRETCHES: Final = 8
+_MANY_STRETCHES: Final = 12
 _LEAST_VALUES: Final = 32
 """What is so quiet that it has fewer may get smoother by chance."""
 _SMOOTHER: Final = 0.4
@@ -28,6 +29,8 @@ _SMOOTHER_FLOATS: Final = 0.7
 """Of what may be floats at all: integers of music would be no numbers, or beyond all measure."""
 _NO_NOISE: Final = 0.3
 """Of white noise the roughness is 1."""
+_ALTERNATING: Final = 1.2
+"""Of high tones the roughness is more, and they get smoother where every second sample is left out."""
 _MOST_SHARE: Final = 0.9
 _PLAUSIBLE: Final = 1e-6, 64.0
 """Between these is the highest peak of floats that are music."""
@@ -102,9 +105,33 @@ def find_smoother(block: Samples, coding: str) -> str | None:
     return ""
 
 
-def _measure_roughness(block: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+def find_other_channels(block: Samples) -> str:
+    """Say in how many other channels a block (frames, channels) of floats would be much smoother, as ``find_smoother``.
+
+    Channels that are all alike are as smooth in any number.
+    """
+    block = block[: len(block[:_LOOKED_AT]) // (2 * _STRETCH) * (2 * _STRETCH)]
+    channels = block.shape[1]
+    for count in (2 * channels, *((channels // 2,) if channels % 2 == 0 else ())):
+        # Both are judged by as many samples, for in longer stretches low tones are louder.
+        one, other = (2, 1) if count > channels else (1, 2)
+        rough = _find_usual_roughness(block, one * _STRETCH)
+        less = _find_usual_roughness(block.reshape(-1, count), other * _STRETCH)
+        if 0 < less < _NO_NOISE and less < _SMOOTHER * rough < _SMOOTHER * _ALTERNATING:
+            return "in 1 channel" if count == 1 else f"in {count} channels"
+    return ""
+
+
+def _find_usual_roughness(block: Samples, stretch: int) -> float:
+    rough, is_heard = _measure_roughness(block, stretch)
+    return float(np.median(rough[is_heard])) if np.count_nonzero(is_heard) >= _MANY_STRETCHES else 0.0
+
+
+def _measure_roughness(
+    block: Samples, stretch: int = _STRETCH
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Return for each stretch how much samples differ from those before, white noise being 1; and whether it sounds."""
-    stretches = block.astype(np.float64).reshape(-1, _STRETCH, block.shape[1])
+    stretches = block.astype(np.float64).reshape(-1, stretch, block.shape[1])
     stretches -= stretches.mean(axis=1, keepdims=True)
     power = np.square(stretches).sum(axis=(1, 2))
     steps = np.square(np.diff(stretches, axis=1)).sum(axis=(1, 2))

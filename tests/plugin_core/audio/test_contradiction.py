@@ -385,6 +385,8 @@ ORDER = "with the bytes of its samples in the other order"
         ("AU", "ALAW", b".snd", 12, 4, 1, "as A-law"),
         ("AU", "ULAW", b".snd", 12, 4, 2, "as mu-law"),
         ("AU", "FLOAT", b".snd", 12, 4, 5, "as floating point"),
+        ("AU", "PCM_16", b".snd", 20, 4, 1, "in 2 channels"),
+        ("VOC", "PCM_16", b"Creative", 35, 1, 1, "in 2 channels"),
     ],
 )
 def test_samples_that_a_header_calls_another_kind_are_said(
@@ -394,7 +396,7 @@ def test_samples_that_a_header_calls_another_kind_are_said(
     smooth = np.sin(2 * np.pi * time * [[110, 165]]) * 0.4 + np.sin(2 * np.pi * time * 523) * 0.2
     path, data, _ = write(tmp_path, form, coding, smooth)
     order = "little" if form in ("WAV", "W64") else "big"
-    if form == "CAF" and coding != "FLOAT":
+    if form == "CAF" and coding != "FLOAT":  # One bit of its flags.
         value ^= int.from_bytes(data[data.index(name) + 4 : data.index(name) + 8], "big")
     path.write_bytes(change(data, name, at, width, value, order))
     for dtype in ("float32", "float64"):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plugin_core.audio.samples import Samples, find_smoother, to_integers
+from plugin_core.audio.samples import Samples, find_other_channels, find_smoother, to_integers
 from tests.audio_files import make_song
 
 
@@ -68,3 +68,16 @@ def test_no_other_kind_of_samples_is_smoother_than_the_right_one(coding: str) ->
         for bits, level in ((kept, 0.99), (8, 0.99), (kept, 0.1), (kept, 0.001)):
             block = to_integers(np.clip(sound, -1, 1) * level, bits) / float(1 << (bits - 1))
             assert not find_smoother(block.astype(np.float32 if coding == "float" else np.float64), coding)
+
+
+def test_channels_that_are_others_are_told_and_no_others() -> None:
+    generator = np.random.default_rng(1)
+    time = np.arange(16384)[:, None] / 44100
+    stereo = np.sin(2 * np.pi * time * [[110, 165]]) + generator.normal(0, 0.001, (16384, 2))
+    noise = generator.uniform(-1, 1, (16384, 2))
+    mono, high = stereo[:, :1], np.sin(2 * np.pi * 21_000 * time)
+    for sound in (stereo, mono, noise, noise[:, :1], high, np.repeat(mono, 2, axis=1), np.repeat(mono, 2, axis=0)):
+        assert find_other_channels(sound) == ""
+    assert find_other_channels(stereo.reshape(-1, 1)) == "in 2 channels"
+    assert find_other_channels(stereo.reshape(-1, 4)) == "in 2 channels"
+    assert find_other_channels(mono.reshape(-1, 2)) == "in 1 channel"
