@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from plugin_core.audio.samples import Samples
 
-MAX_LAG: Final = 4096
-"""Frames searched in each direction."""
+MAX_LAG: Final = 4096 + 2304
+"""Frames searched in each direction: an offset, and the delay of an encoder on top of it (MP3 1105, AAC up to 2112)."""
 
 WINDOW: Final = 1 << 16
 """Frames of source and part that are compared at once."""
