@@ -120,7 +120,7 @@ def examine_mpeg(
     return msgspec.structs.replace(
         _examine(path, stretches, is_file=is_file or size > 0),
         is_loose=_is_loose(window, part.start, stretches[0]) or _is_alone(data, part.start, stretches[0]),
-        is_begun=_is_begun(window, part.start, stretches[0]),
+        is_begun=_is_begun(data, part.start, stretches[0]),
         is_doubtful=any(one.is_doubtful for one in stretches) or _has_lost_length(data, part.start, stretches[0]),
     )
 
@@ -179,10 +179,12 @@ def _is_loose(window: Window, front: int, first: FrameStretch) -> bool:
     return not sizes or size > max(sizes) or size in sizes
 
 
-def _is_begun(window: Window, front: int, first: FrameStretch) -> bool:
+def _is_begun(data: bytes, front: int, first: FrameStretch) -> bool:
     """Tell whether a file without a header begins with something else than tags, zeros and ends of lines."""
-    rest = window.take(front, first.start - front)
-    return front == 0 and first.header is None and not measure_tag(rest) and len(rest.strip(b"\0\r\n")) > _MOST_STRAY
+    if front or first.header is not None or first.start > len(data):
+        return False
+    rest = data[: first.start].strip(b"\0\r\n")
+    return len(rest) > _MOST_STRAY and not _measure_tag(rest)
 
 
 def _list_sizes(window: Window, first: FrameStretch) -> set[int]:
