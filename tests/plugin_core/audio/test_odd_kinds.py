@@ -130,7 +130,7 @@ def test_mp3_cut_out_of_a_stream_of_varying_rate_begins_with_no_damage(song: Pat
     sizes = [len(frame) for frame in split(whole)]
     place = next(at for at in range(2, len(sizes)) if sizes[at - 1] - sizes[at] > 40)
     start = sum(sizes[:place])
-    assert read_whole(write(path, whole[start - sizes[place - 1] + 10 :]))[1] == ""
+    assert "begins in the middle of a frame" in read_whole(write(path, whole[start - sizes[place - 1] + 10 :]))[1]
     for place, new in ((0, b"?"), (3, bytes([whole[3] | 0xC0]))):
         assert "begins with bytes that are no sound" in read_whole(write(path, replace(whole, place, new)))[1]
 
