@@ -49,6 +49,8 @@ _FIRST_LAYER: Final = 384
 _FIRST_FRAMES: Final = 32
 _MOST_STRAY: Final = 4
 """Bytes in front of the sound that nobody misses."""
+_FILLING: Final = bytes((*range(0x80), 0xFF))
+"""Of padding, and of what programs and servers write in words; half of what is packed sound is none of these."""
 
 
 class FrameStretch:
@@ -180,11 +182,12 @@ def _is_loose(window: Window, front: int, first: FrameStretch) -> bool:
 
 
 def _is_begun(data: bytes, front: int, first: FrameStretch) -> bool:
-    """Tell whether a file without a header begins with something else than tags, zeros and ends of lines."""
+    """Tell whether a file without a header begins with something else than tags, padding and words."""
     if front or first.header is not None or first.start > len(data):
         return False
     rest = data[: first.start].strip(b"\0\r\n")
-    return len(rest) > _MOST_STRAY and not _measure_tag(rest)
+    sound = len(rest.translate(None, _FILLING))
+    return sound > max(_MOST_STRAY, len(rest) / 4) and not _measure_tag(rest)
 
 
 def _list_sizes(window: Window, first: FrameStretch) -> set[int]:

@@ -350,8 +350,10 @@ def test_mp3_whose_first_frame_is_damaged_says_that_it_does_not_begin_with_sound
 
     assert len(read) == len(library.read("bare.mp3")) - 1152
     assert "begins with bytes that are no sound" in note
-    # What taggers leave, or the end of a line, is no part of a frame.
-    for front in (b"\r\n", b"TAG" + b"x" * 125):
+    # What taggers, servers and old file systems leave, or the end of a line, is no part of a frame.
+    binary = b"\0\x08song.mp3" + bytes(55) + b"MPG3mAmp\x81" + bytes(17) + bytes(range(0xA0, 0xAC)) + bytes(25)
+    heading = b"ICY 200 OK\r\nicy-name: Caf\xc3\xa9\r\n\r\n"
+    for front in (b"\r\n", b"TAG" + b"x" * 125, b"\xff" * 100, b" " * 100, heading, binary):
         assert read_whole(library.copy("front.mp3", tmp_path, front + whole))[1] == ""
 
 
