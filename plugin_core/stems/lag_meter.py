@@ -72,7 +72,7 @@ _ROUNDING: Final = 1e-6
 """Of the energy, what counts as nothing left."""
 
 _RESEMBLES: Final = 0.25
-"""Share of the energy by which a part lessens what the others leave, from which its windows are asked one by one."""
+"""Share of the energy by which a part must lessen what the others leave before its windows are asked one by one."""
 
 _AGREE: Final = 0.9
 """Of a part's energy, in how much the windows must say one lag. Through lossy encoders much is left at each lag."""
@@ -189,17 +189,15 @@ class _Fit:
     def __init__(self) -> None:
         self._product: Spectrum = np.zeros(1, np.complex64)
         self._energy = 0.0
-        self._votes: list[tuple[int | None, float]] = []
-        """The lag by each window, none where the part is there upside down; and the part's energy in it."""
+        self._votes: list[tuple[int, float]] = []
+        """Where the part is plainest in each window, be it upside down, and its energy there."""
 
     def hear(self, left: Spectrum, part: Spectrum) -> None:
         """Take what the others leave of a window, and the part itself."""
         product, energy = part * np.conj(left), _energy_of(part)
         self._product = self._product + product
         self._energy += _energy_of(left) + energy
-        curve = _to_lags(product)
-        best = int(np.argmax(np.abs(curve)))
-        self._votes.append((best - MAX_LAG if curve[best] > 0 else None, energy))
+        self._votes.append((find_peak(_to_lags(product))[0], energy))
 
     def conclude(self) -> int | None:
         """Return the lag at which the part fits, as at no other; None where there is none such."""

@@ -204,7 +204,7 @@ def _find_doubtful(
         meters = {index: _make_meter(reader.info) for index in doubtful}
         _read_loose(reader, readers, meters, stopper, lags)
     again = {index: meter.conclude() for index, meter in meters.items()}
-    return {index: msgspec.structs.replace(one, lag=base + one.lag) for index, one in again.items() if one.is_sure}
+    return {index: msgspec.structs.replace(one, lag=base + one.lag) for index, one in again.items()}
 
 
 def _align(

@@ -263,6 +263,15 @@ def test_what_is_upside_down_or_not_there_has_no_sure_place(pitch: float | None)
     assert not listen_beside(vocals + drums, bass, vocals, drums).is_sure
 
 
+def test_a_few_windows_that_agree_tell_nothing() -> None:
+    """A tone fits at many a lag: what two windows say alike may be an accident."""
+    drums = music()["drums"]
+    tone = 0.3 * np.sin(np.arange(LOOP * 44100) * (2 * np.pi * 55 / 44100))[:, None]
+    part = tone.astype(np.float32)
+    song = as_written(drums + np.roll(part, 100, axis=0) + make_noise(LOOP * 44100, 2, peak=0.2, seed=5))
+    assert not listen_once(2 * WINDOW, *(partial(play, one) for one in (song, part, drums))).is_sure
+
+
 @pytest.mark.parametrize("kind", SONGS)
 def test_an_inverted_stem_is_found(kind: str) -> None:
     stems = SONGS[kind]()
