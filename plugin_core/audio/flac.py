@@ -36,6 +36,9 @@ _INFO_AT: Final = 8
 _INFO: Final = 34
 _BLOCK_HEAD: Final = 4
 _SHORTEST_BLOCK: Final = 16
+_RATES: Final = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000)
+_DEPTHS: Final = (0, 8, 12, 0, 16, 20, 24, 32)
+"""By their codes in a frame's header; 0 where that leaves it to the stream's."""
 _ALIKE: Final = 3
 """Bytes of a header that are the same in all frames of one length."""
 _PLACES: Final = 8
@@ -138,6 +141,8 @@ class StreamInfo(msgspec.Struct, frozen=True):
     """Eight bytes: sample rate, channels and depth in 28 bits, samples in 36."""
     is_block_wrong: bool = False
     """Whether the header has another ``block`` than the frames."""
+    note: str = ""
+    """What of ``fields`` the header has otherwise than the frames; empty: nothing."""
 
     @property
     def samples(self) -> int:
@@ -147,7 +152,13 @@ class StreamInfo(msgspec.Struct, frozen=True):
     @property
     def rate(self) -> int:
         """Samples of a channel in a second."""
-        return int.from_bytes(self.fields, "big") >> 44
+        return self.form[0]
+
+    @property
+    def form(self) -> tuple[int, int, int]:
+        """Sample rate, channels and bits of a sample."""
+        number = int.from_bytes(self.fields, "big")
+        return number >> 44, (number >> 41 & 7) + 1, (number >> 36 & 31) + 1
 
     def count(self, samples: int) -> bytes:
         """Return the fields with another count of samples."""
@@ -222,7 +233,10 @@ def examine_flac(path: Path, descriptor: int, start: int, passage: FileReading |
     if info is None:
         return None
     tail = _read_tail(path, descriptor, start, end, info)
-    as_told = Structure(layouts=(_lay_out(start, end, info, info.samples),) if info.is_block_wrong else ())
+    as_told = Structure(
+        layouts=(_lay_out(start, end, info, info.samples),) if info.is_block_wrong or info.note else (),
+        note=info.note,
+    )
     walk = _follow(path, descriptor, window, ByteSpan(start, end), passage)
     is_one = _is_one(window, start, end, info) if walk is None else not walk.lacks_some(info.samples)
     if is_one and _reaches_end(tail, info):
@@ -237,7 +251,7 @@ def examine_flac(path: Path, descriptor: int, start: int, passage: FileReading |
         raise damaged(path, walk.seconds, "frames are missing")
     if last.end > info.samples or (last.is_fixed and last.block < info.block):
         told = info.samples / last.end if info.samples else None
-        return Structure(layouts=(_lay_out(start, end, info, last.end),), told=told)
+        return Structure(layouts=(_lay_out(start, end, info, last.end),), told=told, note=info.note)
     return as_told
 
 
@@ -246,11 +260,37 @@ def _read_info(window: Window, start: int) -> StreamInfo | None:
     if len(head) < _INFO_AT + _INFO or not head.startswith(_MARKER) or head[4] & 0x7F:
         return None
     info = read_stream_info(head[_INFO_AT:])
-    _, frame = _read_first(window, start)
+    at, frame = _read_first(window, start)
+    if frame is None:
+        return info
+    info = _correct_form(info, window.take(at, FLAC_HEADER))
     # The only frame may be shorter than others would be.
-    if frame is None or not frame.is_fixed or frame.block in (info.block, info.samples):
+    if not frame.is_fixed or frame.block in (info.block, info.samples):
         return info
     return msgspec.structs.replace(info, block=frame.block, is_block_wrong=True)
+
+
+def _correct_form(info: StreamInfo, header: bytes) -> StreamInfo:
+    """Take sample rate, channels and depth from a frame, whose header has a checksum, where the stream's has others."""
+    form = _read_form(header)
+    rate, channels, bits = (there or told for there, told in zip(form, info.form, strict=True))
+    if (rate, channels, bits) == info.form:
+        return info
+    number = rate << 44 | (channels - 1) << 41 | (bits - 1) << 36 | info.samples
+    fields = number.to_bytes(8, "big")
+    told, found = (f"{one[0]} Hz, {one[1]} channels and {one[2]} bits" for one in (info.form, (rate, channels, bits)))
+    note = f"its header says {told}, its frames have {found}, as which they were read"
+    return msgspec.structs.replace(info, fields=fields, note=note)
+
+
+def _read_form(header: bytes) -> tuple[int, int, int]:
+    """Return sample rate, channels and bits that a frame's header says; 0 for what it leaves to the stream's."""
+    code, layout = header[2] & 0x0F, header[3] >> 4
+    end = _read_number(header, 4)[1] + {6: 1, 7: 2}.get(header[2] >> 4, 0)
+    coded = {12: header[end] * 1000, 13: header[end] << 8 | header[end + 1]}
+    coded[14] = coded[13] * 10
+    rate = _RATES[code] if code < len(_RATES) else coded.get(code, 0)
+    return rate, layout + 1 if layout < 8 else 2, _DEPTHS[header[3] >> 1 & 7]
 
 
 def _read_first(window: Window, start: int) -> tuple[int, Frame | None]:
