@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from plugin_core.audio.samples import Samples
 
-MAX_LAG: Final = 4096 + 2304
-"""Frames searched in each direction: an offset, and the delay of an encoder on top of it (MP3 1105, AAC up to 2112)."""
+MAX_LAG: Final = 4096
+"""Frames searched in each direction."""
 
 WINDOW: Final = 1 << 16
 """Frames of source and part that are compared at once."""
@@ -70,12 +70,6 @@ _FITS: Final = 2.0
 
 _ROUNDING: Final = 1e-6
 """Of the energy, what counts as nothing left."""
-
-_RESEMBLES: Final = 0.25
-"""Share of the energy by which a part must lessen what the others leave before its windows are asked one by one."""
-
-_AGREE: Final = 0.9
-"""Of a part's energy, in how much the windows must say one lag. Through lossy encoders much is left at each lag."""
 
 Mono = npt.NDArray[np.float32]
 Spectrum = npt.NDArray[np.complex64]
@@ -189,15 +183,11 @@ class _Fit:
     def __init__(self) -> None:
         self._product: Spectrum = np.zeros(1, np.complex64)
         self._energy = 0.0
-        self._votes: list[tuple[int, float]] = []
-        """Where the part is plainest in each window, be it upside down, and its energy there."""
 
     def hear(self, left: Spectrum, part: Spectrum) -> None:
         """Take what the others leave of a window, and the part itself."""
-        product, energy = part * np.conj(left), _energy_of(part)
-        self._product = self._product + product
-        self._energy += _energy_of(left) + energy
-        self._votes.append((find_peak(_to_lags(product))[0], energy))
+        self._product = self._product + part * np.conj(left)
+        self._energy += _energy_of(left) + _energy_of(part)
 
     def conclude(self) -> int | None:
         """Return the lag at which the part fits, as at no other; None where there is none such."""
@@ -208,14 +198,7 @@ class _Fit:
         best = int(np.argmin(left))
         least = max(float(left[best]), _ROUNDING * self._energy)
         others = np.delete(left, best)
-        is_plain = float(others.min()) >= _FITS * least
-        return best - MAX_LAG if is_plain or self._is_agreed(best - MAX_LAG, least) else None
-
-    def _is_agreed(self, lag: int, left: float) -> bool:
-        """Tell whether window after window says this lag, and so little is left that the part belongs there."""
-        agreeing = [energy for found, energy in self._votes if found == lag]
-        is_most = sum(agreeing) >= _AGREE * sum(energy for _, energy in self._votes)
-        return is_most and len(agreeing) >= _FEWEST_CLEAR and left <= (1 - _RESEMBLES) * self._energy
+        return best - MAX_LAG if float(others.min()) >= _FITS * least else None
 
 
 class LagMeter:

@@ -218,12 +218,10 @@ class PacedPart:
     Args:
         reader: the part, at its beginning.
         sample_rate: of the source, hertz.
-        lag: frames, at the source's rate, by which the part comes late, left out; negative: silence goes first.
     """
 
-    def __init__(self, reader: PartReader, sample_rate: int, lag: int = 0) -> None:
+    def __init__(self, reader: PartReader, sample_rate: int) -> None:
         self._reader = reader
-        self._late, self._early = max(0, lag), max(0, -lag)
         rate = reader.info.sample_rate
         self._resampler = None if rate == sample_rate else soxr.ResampleStream(rate, sample_rate, 1, dtype="float32")
         self._held = np.zeros((0, 1), np.float32)
@@ -235,15 +233,8 @@ class PacedPart:
         Raises:
             ResultError: the part is damaged.
         """
-        late, self._late = self._late, 0
-        early, self._early = min(self._early, frames), max(0, self._early - frames)
-        self._pace(late)
-        block = self._pace(frames - early)
-        return np.concatenate((np.zeros((early, block.shape[1]), block.dtype), block)) if early else block
-
-    def _pace(self, frames: int) -> Samples:
         if self._resampler is None:
-            return self._decode(frames) if frames else self._held
+            return self._decode(frames)
         while not self._is_ended and len(self._held) < frames:
             mono = mix_channels(self._decode(WINDOW))[:, None]
             new = self._resampler.resample_chunk(np.ascontiguousarray(mono), last=self._is_ended)

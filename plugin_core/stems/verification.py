@@ -19,7 +19,7 @@ from plugin_core.errors import ResultError
 from plugin_core.model import Part, show_path
 from plugin_core.stem_names import title
 from plugin_core.stems.alignment import Alignment, HeardPart, align, is_unrelated
-from plugin_core.stems.lag_meter import WINDOW, FoundLag, LagMeter, Passage
+from plugin_core.stems.lag_meter import WINDOW, LagMeter, Passage
 from plugin_core.stems.part import BLOCK, PacedPart, PartReader, Shape, open_part, peak_of
 from plugin_core.stems.products import name_parts
 from plugin_core.tasks import Stopper
@@ -83,11 +83,9 @@ def verify_parts(source: Path, parts: Sequence[Part], stopper: Stopper) -> Check
             level = _read_exact(reader, readers, stopper)
             alignment = Alignment((0,) * len(parts))
         else:
-            meters = {index: _make_meter(reader.info) for index, part in enumerate(parts) if not part.exact}
+            meters = [None if part.exact else _make_meter(reader.info) for part in parts]
             level = _read_loose(reader, readers, meters, stopper)
-            found = {index: meter.conclude() for index, meter in meters.items()}
-            found |= _find_doubtful(source, parts, titles, found, stopper)
-            alignment = _align(source, titles, readers, found)
+            alignment = _align(source, titles, readers, meters)
         shape = Shape(reader.info.sample_rate, reader.info.channels, reader.position)
         return Checked(
             source=shape,
@@ -159,15 +157,10 @@ def _check_sum(block: Samples, blocks: Sequence[Samples], parts: Sequence[PartRe
 
 
 def _read_loose(
-    reader: Reader,
-    parts: Sequence[PartReader],
-    meters: Mapping[int, LagMeter],
-    stopper: Stopper,
-    lags: Mapping[int, int] | None = None,
+    reader: Reader, parts: Sequence[PartReader], meters: Sequence[LagMeter | None], stopper: Stopper
 ) -> _Loudness:
-    """Let the meters hear source and parts, those with a lag moved by it; return how loud the source is."""
-    rate = reader.info.sample_rate
-    followers = [PacedPart(part, rate, (lags or {}).get(index, 0)) for index, part in enumerate(parts)]
+    """Let the meters hear source and parts; return how loud the source is."""
+    followers = [PacedPart(part, reader.info.sample_rate) for part in parts]
     level = _Loudness()
     while len(block := reader.read(WINDOW)):
         stopper.check()
@@ -176,54 +169,33 @@ def _read_loose(
         # The last window of a song may be too short to compare.
         if len(block) == reader.position or len(block) > WINDOW // 2:
             window, rest = Passage(block, len(block)), Passage(block, len(block), heard)
-            if not all(meter.is_short for meter in meters.values()):
+            if not all(meter is None or meter.is_short for meter in meters):
                 rest.settle()
-            for index, meter in meters.items():
-                meter.hear(window, Passage(heard[index], len(block)), rest)
+            for part, meter in zip(heard, meters, strict=True):
+                if meter is not None:
+                    meter.hear(window, Passage(part, len(block)), rest)
     for follower in followers:
         follower.finish(stopper)
     return level
 
 
-def _find_doubtful(
-    source: Path, parts: Sequence[Part], titles: Sequence[str], found: Mapping[int, FoundLag], stopper: Stopper
-) -> dict[int, FoundLag]:
-    """Measure parts that leave doubt once more, the others in their places: only then do these leave them alone."""
-    lags = {index: one.lag for index, one in found.items() if one.is_sure}
-    doubtful = [index for index, one in found.items() if not (one.is_sure or one.is_silent or one.drift)]
-    if not (any(lags.values()) and doubtful):
-        return {}
-    # Where all others lie is where these are looked for, a bass being most like itself near the middle of a window.
-    base = lags[min(lags)] if len(set(lags.values())) == 1 else 0
-    lags |= dict.fromkeys(doubtful, base)
-    with ExitStack() as stack:
-        reader = stack.enter_context(open_reader(source))
-        readers = [
-            stack.enter_context(open_part(part.path, name, source)) for part, name in zip(parts, titles, strict=True)
-        ]
-        meters = {index: _make_meter(reader.info) for index in doubtful}
-        _read_loose(reader, readers, meters, stopper, lags)
-    again = {index: meter.conclude() for index, meter in meters.items()}
-    return {index: msgspec.structs.replace(one, lag=base + one.lag) for index, one in again.items()}
-
-
 def _align(
-    source: Path, titles: Sequence[str], readers: Sequence[PartReader], found: Mapping[int, FoundLag]
+    source: Path, titles: Sequence[str], readers: Sequence[PartReader], meters: Sequence[LagMeter | None]
 ) -> Alignment:
     heard = {}
-    for index, lag in found.items():
-        info = readers[index].info
-        kin = (info.container, info.encoding, info.sample_rate, readers[index].position)
-        heard[index] = HeardPart(titles[index], kin, lag)
+    for index, (name, part, meter) in enumerate(zip(titles, readers, meters, strict=True)):
+        if meter is not None:
+            kin = (part.info.container, part.info.encoding, part.info.sample_rate, part.position)
+            heard[index] = HeardPart(name, kin, meter.conclude())
     if is_unrelated(list(heard.values())):
         song = show_path(Path(source.name))
         raise ResultError(
             f"the stems that came back are not of this song, {song}",
             remedy="retry the job, or separate it again with --as-is, which takes them as they came",
         )
-    alignment = align(list(heard.values()))
-    lags = dict(zip(heard, alignment.lags, strict=True))
-    return Alignment(tuple(lags.get(index, 0) for index in range(len(readers))), alignment.notes)
+    found = align(list(heard.values()))
+    lags = dict(zip(heard, found.lags, strict=True))
+    return Alignment(tuple(lags.get(index, 0) for index in range(len(readers))), found.notes)
 
 
 def describe_changes(

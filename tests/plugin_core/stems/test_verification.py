@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from plugin_core.audio.reader import Reader, open_reader
 from plugin_core.audio.samples import Samples
 from plugin_core.errors import PlacementError, SourceError, TransientError
 from plugin_core.model import Part
@@ -20,16 +17,7 @@ from plugin_core.stems.alignment import Alignment, HeardPart
 from plugin_core.stems.lag_meter import SLOTS, WINDOW, Passage
 from plugin_core.stems.verification import verify_parts
 from plugin_core.tasks import StoppedError, Stopper
-from tests.audio_files import (
-    encode,
-    make_noise,
-    make_song,
-    make_stems,
-    read_samples,
-    truncate,
-    write_samples,
-    write_song,
-)
+from tests.audio_files import encode, make_noise, make_song, read_samples, truncate, write_samples, write_song
 from tests.plugin_core.stems.builders import make_exact_song
 
 
@@ -146,73 +134,19 @@ def test_kin_are_parts_of_one_encoder_and_length(tmp_path: Path, monkeypatch: py
     assert seen[2].kin == seen[3].kin
 
 
-def note_opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Return a list of the sources that are opened from now on."""
-    opened: list[Path] = []
-
-    def note(path: Path) -> AbstractContextManager[Reader]:
-        opened.append(path)
-        return open_reader(path)
-
-    monkeypatch.setattr(verification, "open_reader", note)
-    return opened
-
-
-def rising_bass(frames: int) -> npt.NDArray[np.float64]:
-    """Return a stereo bass that nothing tells but how it fits into its song."""
-    rise = 2 * np.pi * np.cumsum(40 + 60 * np.linspace(0, 1, frames)) / 44100
-    return np.asarray(0.3 * np.sin(rise)[:, None] * np.ones(2))
-
-
-def shift(samples: npt.NDArray[np.float64], late: int) -> npt.NDArray[np.float64]:
-    """Move by whole samples, silence in front or behind; the length is kept."""
-    return np.pad(samples, ((max(0, late), max(0, -late)), (0, 0)))[max(0, -late) :][: len(samples)]
-
-
-@pytest.mark.parametrize("others", [0, 1105, -1105])
-def test_each_part_is_heard_beside_the_source_and_all_others(
-    others: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A bass one sample off is told by what is left of the song without the other stems, in their places."""
-    frames = 12 * 44100
-    stems = {"drums": 0.3 * make_noise(frames), "bass": rising_bass(frames), "vocals": 0.2 * make_noise(frames, seed=7)}
+def test_each_part_is_heard_beside_the_source_and_all_others(tmp_path: Path) -> None:
+    """A bass one sample late is told by what is left of the song without the other stems."""
+    rise = 2 * np.pi * np.cumsum(40 + 60 * np.linspace(0, 1, 4 * 44100)) / 44100
+    bass = 0.3 * np.sin(rise)[:, None] * np.ones(2)
+    stems = {"drums": 0.3 * make_noise(4 * 44100), "bass": bass, "vocals": 0.2 * make_noise(4 * 44100, seed=7)}
     source = write_samples(tmp_path / "song.wav", sum(stems.values(), start=np.zeros(2)))
-    late = {name: others + (name == "bass") for name in stems}
+    stems["bass"] = np.roll(bass, 1, axis=0)
     parts = [
-        Part(stem=name, label=name, path=write_samples(tmp_path / f"{name}.wav", shift(stem, late[name])))
-        for name, stem in stems.items()
+        Part(stem=name, label=name, path=write_samples(tmp_path / f"{name}.wav", stem)) for name, stem in stems.items()
     ]
-    opened = note_opened(monkeypatch)
-    found = verify_parts(source, parts, Stopper()).alignment
-    assert found.lags == (others, others + 1, others)
-    assert opened == [source] * (2 if others else 1)
-    if not others:
-        assert found.notes == ("Bass: removed an offset of 1 sample against the source",)
-
-
-def test_a_part_in_doubt_is_not_read_again_where_all_others_lie_right(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drums, hum = make_noise(8 * 44100), rising_bass(8 * 44100)
-    source = write_samples(tmp_path / "song.wav", drums)
-    paths = [write_samples(tmp_path / "drums.wav", drums), write_samples(tmp_path / "hum.wav", hum)]
-    parts = [Part(stem=path.stem, label=path.stem, path=path) for path in paths]
-    opened = note_opened(monkeypatch)
-    assert verify_parts(source, parts, Stopper()).alignment.lags == (0, 0)
-    assert opened == [source]
-
-
-def test_a_bass_of_lossy_stems_is_found_to_the_sample(tmp_path: Path) -> None:
-    """Through MP3 more is left of a song than a bass makes up, but window after window says the same."""
-    made = make_stems(12)
-    stems = {"bass": rising_bass(len(made["drums"])), "drums": made["drums"], "vocals": made["vocals"]}
-    source = write_samples(tmp_path / "song.wav", sum(stems.values(), start=np.zeros(2)))
-    parts = []
-    for name, stem in stems.items():
-        plain = write_samples(tmp_path / f"{name}.wav", shift(stem, -7 if name == "bass" else 0))
-        path = encode(plain, tmp_path / f"{name}.mp3", "-b:a", "192k", "-write_xing", "0")
-        parts.append(Part(stem=name, label=name, path=path))
-    assert verify_parts(source, parts, Stopper()).alignment.lags == (1098, 1105, 1105)
+    assert verify_parts(source, parts, Stopper()).alignment == Alignment(
+        (0, 1, 0), ("Bass: removed an offset of 1 sample against the source",)
+    )
 
 
 def test_a_disk_that_is_away_is_told_by_the_stem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
