@@ -278,8 +278,10 @@ def _correct_form(info: StreamInfo, header: bytes) -> StreamInfo:
         return info
     number = rate << 44 | (channels - 1) << 41 | (bits - 1) << 36 | info.samples
     fields = number.to_bytes(8, "big")
-    told, found = (f"{one[0]} Hz, {one[1]} channels and {one[2]} bits" for one in (info.form, (rate, channels, bits)))
-    note = f"its header says {told}, its frames have {found}, as which they were read"
+    units = ("Hz", "channels", "bits")
+    odd = [one for one in zip(info.form, (rate, channels, bits), units, strict=True) if one[0] != one[1]]
+    told, found = (" and ".join(f"{one[at]} {one[2]}" for one in odd) for at in (0, 1))
+    note = f"its header says {told}, its frames {found}: read as these say"
     return msgspec.structs.replace(info, fields=fields, note=note)
 
 

@@ -22,7 +22,7 @@ from plugin_core.audio.reader import open_reader
 from plugin_core.audio.samples import Samples
 from plugin_core.errors import SourceError
 from plugin_core.recordings.digest import digest_of
-from tests.audio_files import encode, make_song, write_samples
+from tests.audio_files import encode, make_noise, make_song, write_samples
 from tests.plugin_core.audio.library import decode_with_ffmpeg, read_whole, refuse
 from tests.plugin_core.audio.test_probe import needs_ffmpeg, no_program
 
@@ -784,3 +784,39 @@ def test_speex_that_ends_with_an_empty_packet_is_read_whole(song: Path, tmp_path
     read, note = read_whole(path)
 
     assert (note, np.array_equal(read, read_whole(tmp_path / "song.ogg")[0])) == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ((22050, 2, 16), "22050 Hz, its frames 44100 Hz"),
+        ((44084, 2, 16), "44084 Hz, its frames 44100 Hz"),
+        ((44100, 6, 16), "6 channels, its frames 2 channels"),
+        ((48000, 2, 24), "48000 Hz and 24 bits, its frames 44100 Hz and 16 bits"),
+    ],
+)
+def test_flac_whose_header_has_another_form_than_its_frames_is_read_as_these_say(
+    form: tuple[int, int, int], said: str, tmp_path: Path
+) -> None:
+    song = write_samples(tmp_path / "song.flac", make_song(1), subtype="PCM_16")
+    whole, _ = read_whole(song)
+    data = bytearray(song.read_bytes())
+    rate, channels, bits = form
+    frames = int.from_bytes(data[18:26], "big") & 0xFFFFFFFFF
+    data[18:26] = (rate << 44 | (channels - 1) << 41 | (bits - 1) << 36 | frames).to_bytes(8, "big")
+    song.write_bytes(data)
+    samples, note = read_whole(song)
+    assert note == f"its header says {said}: read as these say"
+    np.testing.assert_array_equal(samples, whole)
+    info = identify(song)
+    assert (info.sample_rate, info.channels, info.encoding) == (44100, 2, "pcm_16")
+
+
+@pytest.mark.parametrize("rate", [44100, 8000, 11025, 37000, 50010, 88200])
+@pytest.mark.parametrize(("channels", "subtype"), [(1, "PCM_S8"), (2, "PCM_24"), (6, "PCM_16")])
+def test_flac_of_any_rate_depth_and_channels_has_no_note(
+    rate: int, channels: int, subtype: str, tmp_path: Path
+) -> None:
+    song = write_samples(tmp_path / "song.flac", make_noise(5000, channels), rate, subtype)
+    assert read_whole(song)[1] == ""
+    assert identify(song).sample_rate == rate
