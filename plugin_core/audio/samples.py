@@ -108,17 +108,18 @@ def find_smoother(block: Samples, coding: str) -> str | None:
 def find_other_channels(block: Samples) -> str:
     """Say in how many other channels a block (frames, channels) of floats would be much smoother, as ``find_smoother``.
 
-    Channels that are all alike are as smooth in any number.
+    Channels that are all alike are as smooth in any number. Two are never said to be one: those of a recorder that took
+    them by turns lie half a sample apart, and are as smooth as one.
     """
     block = block[: len(block[:_LOOKED_AT]) // (2 * _STRETCH) * (2 * _STRETCH)]
     channels = block.shape[1]
-    for count in (2 * channels, *((channels // 2,) if channels % 2 == 0 else ())):
+    for count in (2 * channels, *((channels // 2,) if channels > 2 and channels % 2 == 0 else ())):
         # Both are judged by as many samples, for in longer stretches low tones are louder.
         one, other = (2, 1) if count > channels else (1, 2)
         rough = _find_usual_roughness(block, one * _STRETCH)
         less = _find_usual_roughness(block.reshape(-1, count), other * _STRETCH)
         if 0 < less < _NO_NOISE and less < _SMOOTHER * rough < _SMOOTHER * _ALTERNATING:
-            return "in 1 channel" if count == 1 else f"in {count} channels"
+            return f"in {count} channels"
     return ""
 
 
