@@ -122,19 +122,12 @@ class Passage:
     Args:
         block: (frames, channels); channels are mixed with unequal weights, so that nothing cancels itself out.
         frames: of the source in this window; a shorter block is followed by silence.
-        parts: what is taken away from the block; "settle" does so, or who first asks what is to be heard.
     """
 
-    def __init__(self, block: Samples, frames: int, parts: Sequence[Samples] = ()) -> None:
+    def __init__(self, block: Samples, frames: int) -> None:
         self._block = block
-        self._parts = parts
         self.frames = frames
         self._heard: dict[tuple[int, int], tuple[float, Spectrum]] = {}
-
-    def settle(self) -> None:
-        """Hold no parts any more: a meter that kept those of many windows would hold much of the song in memory."""
-        if self._parts:
-            self._block, self._parts = take_away(self._block, self._parts), ()
 
     @cached_property
     def loudness(self) -> float:
@@ -153,7 +146,6 @@ class Passage:
         """Return energy and spectrum of the channels mixed, faded in and out: no edge is heard."""
         frames = frames or self.frames
         if (start, frames) not in self._heard:
-            self.settle()
             mono = mix_channels(self._block[start : start + frames])
             tapered = mono * _taper(frames)[: len(mono)]
             # With room for every lag where the song is shorter than a window.
@@ -210,8 +202,6 @@ class LagMeter:
 
     def __init__(self, windows: int) -> None:
         self._per_slot = max(1, -(-windows // SLOTS))
-        self.is_short = self._per_slot == 1
-        """Whether every window is one of its own slots, the same ones for all parts of a song."""
         self._heard = 0
         self._loudest: _Slot | None = None
         self._slots: list[_Slot] = []

@@ -19,7 +19,7 @@ from plugin_core.errors import ResultError
 from plugin_core.model import Part, show_path
 from plugin_core.stem_names import title
 from plugin_core.stems.alignment import Alignment, HeardPart, align, is_unrelated
-from plugin_core.stems.lag_meter import WINDOW, LagMeter, Passage
+from plugin_core.stems.lag_meter import WINDOW, LagMeter, Passage, take_away
 from plugin_core.stems.part import BLOCK, PacedPart, PartReader, Shape, open_part, peak_of
 from plugin_core.stems.products import name_parts
 from plugin_core.tasks import Stopper
@@ -30,6 +30,9 @@ _FLOAT_STEP: Final = 2.0**-23
 
 _SILENT: Final = 1e-4
 """Peak of a part in which nothing is to be heard: dither."""
+
+_ROUNDED: Final = 1e-7
+"""Of a source's energy, what parts of 16 bits may leave of it that lie in their places."""
 
 _NOTABLE: Final = 0.5
 """Seconds from which it is said of which stem something was cut or padded: encoders pad less, and resamplers round."""
@@ -74,6 +77,7 @@ def verify_parts(source: Path, parts: Sequence[Part], stopper: Stopper) -> Check
             f"the provider gave no stems of {show_path(Path(source.name))}", remedy="try again, or choose another model"
         )
     titles = [title(name) for name in name_parts(parts)]
+    unmoved = Alignment((0,) * len(parts))
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source))
         readers = [
@@ -81,11 +85,12 @@ def verify_parts(source: Path, parts: Sequence[Part], stopper: Stopper) -> Check
         ]
         if all(part.exact for part in parts):
             level = _read_exact(reader, readers, stopper)
-            alignment = Alignment((0,) * len(parts))
+            alignment = unmoved
         else:
             meters = [None if part.exact else _make_meter(reader.info) for part in parts]
             level = _read_loose(reader, readers, meters, stopper)
-            alignment = _align(source, titles, readers, meters)
+            # What repeats itself looks alike in several places; where all fits, nothing is asked.
+            alignment = unmoved if level.is_made else _align(source, titles, readers, meters)
         shape = Shape(reader.info.sample_rate, reader.info.channels, reader.position)
         return Checked(
             source=shape,
@@ -100,11 +105,22 @@ def verify_parts(source: Path, parts: Sequence[Part], stopper: Stopper) -> Check
 
 
 class _Loudness:
-    """How loud the source is, as far as it was heard."""
+    """How loud the source is, as far as it was heard, and what its parts leave of it."""
 
     def __init__(self) -> None:
         self.overs = 0
         self.peak = 0.0
+        self._energy = self._left = 0.0
+
+    @property
+    def is_made(self) -> bool:
+        """Tell whether the parts make the source as they lie, but for what is lost by rounding."""
+        return self._left <= _ROUNDED * self._energy
+
+    def compare(self, source: Passage, rest: Passage) -> None:
+        """Take the next window of the source, and of what the parts leave of it."""
+        self._energy += source.loudness
+        self._left += rest.loudness
 
     def hear(self, block: Samples) -> None:
         """Take the next block."""
@@ -168,9 +184,8 @@ def _read_loose(
         heard = [follower.read(len(block)) for follower in followers]
         # The last window of a song may be too short to compare.
         if len(block) == reader.position or len(block) > WINDOW // 2:
-            window, rest = Passage(block, len(block)), Passage(block, len(block), heard)
-            if not all(meter is None or meter.is_short for meter in meters):
-                rest.settle()
+            window, rest = (Passage(one, len(block)) for one in (block, take_away(block, heard)))
+            level.compare(window, rest)
             for part, meter in zip(heard, meters, strict=True):
                 if meter is not None:
                     meter.hear(window, Passage(part, len(block)), rest)
