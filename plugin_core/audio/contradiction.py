@@ -109,8 +109,7 @@ def refuse_odd_tables(path: Path, descriptor: int) -> None:
     """
     with suppress(*DAMAGE):
         index = read_index(path, descriptor)
-        tables = _read_tables(index)
-        if tables is None:
+        if (tables := _read_tables(index)) is None:
             return
         samples = tables.samples
         if samples.told and samples.told != samples.size * samples.packed:
@@ -196,7 +195,8 @@ def refuse_odd_header(path: Path, said: SoundHeader) -> None:
 def describe_rate(path: Path, said: SoundHeader) -> str:
     """Say of plain samples in a WAV that they have another rate by the bytes of a second."""
     (rate, second), width = (said.read(b"fmt ", at, 4) for at in (4, 8)), measure_sample(said)
-    if said.tag not in SAMPLE_TAGS or said.read(b"fmt ", 14) % 8 or second == rate * width or not 0 < width <= second:
+    is_told = 0 < width <= second and said.tag in SAMPLE_TAGS and not said.read(b"fmt ", 14) % 8
+    if not is_told or abs(second - rate * width) < width:  # Less than a sample is no other rate.
         return ""
     return f"{path.name} says {rate} Hz, and {second / width:.0f} Hz by its bytes a second: the first may be wrong"
 

@@ -249,7 +249,9 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
         said = check_index(path, descriptor, movie, info.codec)
         if is_plain:
             refuse_odd_tables(path, descriptor)
-        said = said or (describe_index(path) if movie is None else "")
+        if movie is None:
+            plain = f"{path.name} has a damaged index: all that it holds was read"
+            said = said or (plain if is_plain else describe_index(path))
         info = msgspec.structs.replace(info, note=info.note or said)
     if info.container == "MP3" and (read := _probe_behind(path, descriptor, passage)) is not None:
         return read

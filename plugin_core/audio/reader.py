@@ -44,7 +44,7 @@ _LOSSY_SLACK_SECONDS: Final = 0.25
 
 _JUDGED: Final = 3
 """Blocks by which it is told whether samples are of the kind that a header names."""
-_UNSURE_CHANNELS: Final = ("AU", "VOC")
+_UNSURE_CHANNELS: Final = ("AU", "VOC", "EPAF", "IRCAM", "PVF")
 """Containers in which nothing else speaks for the number of channels."""
 _SKIPPED: Final = 1 << 16
 """Frames that are decoded at once to get past them."""

@@ -293,6 +293,11 @@ def test_rate_that_is_another_by_the_bytes_of_a_second_is_said(tmp_path: Path, f
     assert note == f"{path.name} says 44228 Hz, and 44100 Hz by its bytes a second: the first may be wrong"
     path.write_bytes(change(data, b"fmt ", first + 8, 4, 0))
     assert read_whole(path)[1] == "", "it is not told"
+    width = 2 * samples.shape[1]
+    path.write_bytes(change(data, b"fmt ", first + 8, 4, 44100 * width + 1))
+    assert read_whole(path)[1] == "", "less than a sample"
+    path.write_bytes(change(data, b"fmt ", first + 8, 4, 44101 * width))
+    assert "says 44100 Hz, and 44101 Hz by its bytes a second" in read_whole(path)[1]
 
 
 @needs_ffmpeg
@@ -387,6 +392,9 @@ ORDER = "with the bytes of its samples in the other order"
         ("AU", "FLOAT", b".snd", 12, 4, 5, "as floating point"),
         ("AU", "PCM_16", b".snd", 20, 4, 1, "in 2 channels"),
         ("VOC", "PCM_16", b"Creative", 35, 1, 1, "in 2 channels"),
+        pytest.param("PAF", "PCM_16", b" paf", 20, 4, 1, "in 2 channels", marks=needs_ffmpeg),
+        pytest.param("IRCAM", "PCM_16", b"d\xa3\x03\0", 8, 4, 1 << 24, "in 2 channels", marks=needs_ffmpeg),
+        pytest.param("PVF", "PCM_16", b"PVF1\n", 5, 1, ord("1"), "in 2 channels", marks=needs_ffmpeg),
     ],
 )
 def test_samples_that_a_header_calls_another_kind_are_said(

@@ -664,6 +664,19 @@ def test_m4a_whose_edit_list_is_damaged_says_that_priming_may_be_heard(library: 
 
 
 @needs_ffmpeg
+def test_quicktime_of_plain_samples_whose_edit_list_is_damaged_speaks_of_no_silence_of_an_encoder(
+    library: Library, tmp_path: Path
+) -> None:
+    path = tmp_path / "plain.mov"
+    encode(library.file("s.wav"), path, "-c:a", "pcm_s16be")
+    movie = bytearray(path.read_bytes())
+    assert probe(path).note == ""
+    movie[movie.index(b"elst") + 11] = 0
+    path.write_bytes(movie)
+    assert read_whole(path)[1] == "plain.mov has a damaged index: all that it holds was read"
+
+
+@needs_ffmpeg
 def test_m4a_whose_edit_list_is_empty_is_as_one_that_has_none(library: Library, tmp_path: Path) -> None:
     whole = library.file("s.m4a").read_bytes()
     place = whole.index(b"elst")
