@@ -292,7 +292,8 @@ def _lacks_a_little(window: Window, one: _Recording, said: SoundHeader, end: int
     last = [chunk.body + chunk.size for chunk in list_chunks(window, one.kind, one.next, end)][-1:]
     is_chunk = last == [end] or any(len(name) == 4 and all(32 <= byte < 127 for byte in name) for name in names)
     is_zero = most > _FEW_BYTES and window.is_silent(begin, end)
-    is_padding = rest == 1 and sound & 1 and (is_zero or not sound % width)
+    is_counted = b"COMM" in said.chunks and said.read(b"COMM", 2, 4) * width == sound + rest
+    is_padding = rest == 1 and sound & 1 and not is_counted and (is_zero or not sound % width)
     is_line_end = not (sound % width or window.take(begin, rest).strip(_LINE_ENDS))
     return (sound + rest) // width > sound // width and not (is_chunk or is_padding or is_line_end)
 

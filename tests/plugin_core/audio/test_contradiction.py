@@ -300,6 +300,20 @@ def test_rate_that_is_another_by_the_bytes_of_a_second_is_said(tmp_path: Path, f
     assert "says 44100 Hz, and 44101 Hz by its bytes a second" in read_whole(path)[1]
 
 
+@pytest.mark.parametrize("coding", ["PCM_16", "PCM_24", "FLOAT", "DOUBLE"])
+def test_last_sample_of_an_aiff_that_counts_it_is_read_though_its_size_lacks_a_zero(
+    tmp_path: Path, coding: str
+) -> None:
+    samples = SONG.copy()
+    samples[-1] = 0.25
+    path, data, whole = write(tmp_path, "AIFF", coding, samples)
+    size = int.from_bytes(data[data.index(b"SSND") + 4 :][:4], "big")
+    path.write_bytes(change(data, b"SSND", 4, 4, size - 1, "big"))
+    read, note = read_whole(path)
+    assert np.array_equal(read, whole)
+    assert note.endswith("1 sample longer than its header says: all that it holds was read")
+
+
 @needs_ffmpeg
 @pytest.mark.parametrize("form", ["wav", "w64"])
 def test_adpcm_behind_an_extensible_header_is_read(tmp_path: Path, form: str) -> None:
