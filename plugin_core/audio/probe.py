@@ -46,6 +46,7 @@ from plugin_core.audio.source_file import (
     Identity,
     Memory,
     Window,
+    damaged,
     describe_begun,
     describe_break,
     describe_index,
@@ -249,10 +250,11 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
         said = check_index(path, descriptor, movie, info.codec)
         if is_plain:
             refuse_odd_tables(path, descriptor)
-        if movie is None:
-            plain = f"{path.name} has a damaged index: all that it holds was read"
-            said = said or (plain if is_plain else describe_index(path))
+        plain = f"{path.name} has a damaged index: all that it holds was read"
+        said = said or ((plain if is_plain else describe_index(path)) if movie is None else "")
         info = msgspec.structs.replace(info, note=info.note or said)
+    if info.codec == "adpcm_g726" and read_at(path, descriptor, begin + 20, 2) == b"\x40\0":
+        raise damaged(path, None)  # G.721, which libsndfile alone reads: ffmpeg gives other sound.
     if info.container == "MP3" and (read := _probe_behind(path, descriptor, passage)) is not None:
         return read
     seconds, times = extent.seconds or info.duration, Times()

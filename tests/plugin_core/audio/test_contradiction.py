@@ -315,6 +315,14 @@ def test_last_sample_of_an_aiff_that_counts_it_is_read_though_its_size_lacks_a_z
 
 
 @needs_ffmpeg
+def test_g721_that_libsndfile_does_not_open_is_no_g726(tmp_path: Path) -> None:
+    path, data, _ = write(tmp_path, "WAV", "G721_32", SONG[:, :1])
+    place = data.index(b"fact")
+    path.write_bytes(data[:place] + b"\0act" + data[place + 4 :])
+    assert "is damaged" in refuse(path)
+
+
+@needs_ffmpeg
 @pytest.mark.parametrize("form", ["wav", "w64"])
 def test_adpcm_behind_an_extensible_header_is_read(tmp_path: Path, form: str) -> None:
     song = write_samples(tmp_path / "song.wav", SONG, 96000, subtype="PCM_16")
