@@ -2,9 +2,10 @@
 
 A part is measured by its own whitened correlation with the source over the whole song. Whitening (the phase transform)
 makes every frequency count alike, so that a part stands out however quiet it is beside the others, to the sample. What
-it cannot tell, its confidence says: 3 and more was always right on songs with true stems, 1.5 is what songs reach that
-have nothing to do with each other. Of all frequencies, and of those alone on which a part sounds, of a bass but few,
-the answer counts that stands out more. A part that is plain to see in a quarter of each window costs a quarter.
+it cannot tell, its confidence says: 3 and more was always right on songs with true stems that do not repeat themselves
+to the sample, 1.5 is what songs reach that have nothing to do with each other. Of all frequencies, and of those alone
+on which a part sounds, of a bass but few, the answer counts that stands out more. A part that is plain to see in a
+quarter of each window costs a quarter.
 
 Of a part that leaves doubt it is asked as well where it leaves least of the source, the others taken away: where all
 parts together make the source, that tells a bass to the sample.
