@@ -46,6 +46,8 @@ _JUDGED: Final = 3
 """Blocks by which it is told whether samples are of the kind that a header names."""
 _UNSURE_CHANNELS: Final = ("AU", "VOC", "EPAF", "IRCAM", "PVF")
 """Containers in which nothing else speaks for the number of channels."""
+_PACKED: Final = ("FLAC", "OGG")
+"""Containers of which libsndfile tells no codec, and that hold no plain samples."""
 _SKIPPED: Final = 1 << 16
 """Frames that are decoded at once to get past them."""
 
@@ -67,6 +69,13 @@ class _Decoder(Protocol):
         ...
 
 
+def _coding_of(info: AudioInfo) -> str:
+    """Return the kind of plain samples that a header names; empty where a codec says itself what its samples are."""
+    if info.container in _PACKED or not (info.codec or "pcm").startswith("pcm"):
+        return ""
+    return info.codec if info.encoding == "lossy" else info.encoding
+
+
 class Reader:
     """A source being decoded from its beginning to its end."""
 
@@ -81,7 +90,7 @@ class Reader:
         """Whether something before that was passed over unread."""
         self._decoder = decoder
         self._may_hold_nan = not info.encoding.startswith("pcm")
-        self._coding = info.codec if info.encoding == "lossy" else info.encoding
+        self._coding = _coding_of(info)
         self._smoother: list[str] = []
         """As what else its first blocks with sound would be smoother, in words; empty for nothing."""
 

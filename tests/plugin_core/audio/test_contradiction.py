@@ -434,3 +434,12 @@ def test_samples_that_a_header_calls_another_kind_are_said(
             while len(reader.read(1 << 13, dtype)):
                 pass
             assert reader.note == f"{path.name} would sound much smoother {words}: its header may be damaged"
+
+
+@pytest.mark.parametrize(("form", "is_said"), [("WAV", True), ("FLAC", False)])
+def test_a_codec_says_itself_what_its_samples_are(form: str, is_said: bool, tmp_path: Path) -> None:
+    """Whatever was packed is what was meant."""
+    whole = np.rint(SONG * 32767).astype(np.int16).byteswap()
+    path = tmp_path / f"song.{form.lower()}"
+    soundfile.write(path, whole, 44100, subtype="PCM_16", format=form)
+    assert bool(read_whole(path)[1]) == is_said
