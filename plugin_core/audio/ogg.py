@@ -168,6 +168,9 @@ def measure_late_flac(path: Path, descriptor: int) -> float:
             serial, info = page.serial, read_stream_info(bytes(page.body[_FLAC_INFO:]))
         elif page.begins:
             others += 1
+        elif serial is None:
+            # All streams begin before any goes on: there is no FLAC, and a film may be long.
+            break
         elif page.serial == serial and page.place:
             frames = [read_frame(bytes(packet[:FLAC_HEADER]), info.block) for packet in page.packets] if info else []
             if info is None or not others or not frames or (first := frames[0]) is None or (last := frames[-1]) is None:

@@ -6,6 +6,7 @@ import re
 import shutil
 import struct
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from mutagen.asf import ASF
 from mutagen.asf._attrs import ASFByteArrayAttribute
 from mutagen.mp4 import MP4, MP4FreeForm
 
+from plugin_core.audio import ogg
 from plugin_core.audio.formats import M4A, MP3
 from plugin_core.audio.probe import probe
 from plugin_core.audio.samples import Samples
+from plugin_core.audio.source_file import open_file, read_pieces
 from plugin_core.audio.writer import open_writer
 from plugin_core.errors import SourceError
-from tests.audio_files import encode, make_noise, make_song, shared_folder
+from tests.audio_files import encode, make_noise, make_song, shared_folder, write_samples
 from tests.plugin_core.audio.library import RATE, decode_with_ffmpeg, read_whole, refuse
 from tests.plugin_core.audio.shorts import FRAGMENTED, FRAMES, INDEXED, OPTIONS, TELL, Shorts, lag_of, set_edits
 from tests.plugin_core.audio.test_probe import needs_ffmpeg
@@ -379,3 +382,18 @@ def test_our_own_files_are_exact_when_read_back(tmp_path: Path, frames: int, cho
 def test_video_whose_sound_is_shorter_is_whole(shorts: Shorts) -> None:
     for name in ("video.mkv", "video.webm", "video.flv", "video.mp4", "video.avi"):
         assert probe(shorts.file(name)).duration == pytest.approx(FRAMES / RATE, abs=0.05)
+
+
+def test_an_ogg_without_flac_is_not_read_for_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    song = write_samples(tmp_path / "song.ogg", make_noise(10 * 44100))
+    given: list[int] = []
+
+    def count(path: Path, descriptor: int) -> Iterator[bytes]:
+        for piece in read_pieces(path, descriptor):
+            given.append(len(piece))
+            yield piece
+
+    monkeypatch.setattr(ogg, "read_pieces", count)
+    with open_file(song) as descriptor:
+        assert ogg.measure_late_flac(song, descriptor) == 0
+    assert len(given) == 1
